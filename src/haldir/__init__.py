@@ -1,0 +1,1 @@
+"""Haldir: the guardian between AI agents and the tools they call."""

@@ -1,0 +1,1 @@
+"""The client side of Haldir; imports nothing else of it."""

@@ -1,0 +1,1 @@
+"""MCP: one endpoint, all revisions; a transparent relay and a joined server."""

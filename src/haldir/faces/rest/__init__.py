@@ -1,0 +1,1 @@
+"""REST: the catalogue of operations as routes, and as OpenAPI."""

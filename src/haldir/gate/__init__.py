@@ -1,0 +1,1 @@
+"""Identity: who may act, and for how long."""

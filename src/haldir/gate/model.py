@@ -1,0 +1,81 @@
+"""Who may act: tenants, API keys, agents and sessions, as rows."""
+
+from typing import ClassVar
+
+import msgspec
+
+from haldir.kernel.clock import SECOND, Micros
+from haldir.storage.rows import Row, Table
+
+
+class Tenant(Row, frozen=True):
+    """An isolated customer. Its data key lies beside the log as the part named here."""
+
+    TABLE: ClassVar[Table] = Table("tenant", key=())
+
+    name: str
+    data_key_digest: str
+    created_at: Micros
+
+
+class ApiKey(Row, frozen=True):
+    """The credential of a person or service. Named by the first 12 characters of the key."""
+
+    TABLE: ClassVar[Table] = Table("api_key", key=("prefix",))
+
+    prefix: str
+    sha256: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: Micros
+    revoked_at: Micros | None = None
+
+
+class Agent(Row, frozen=True):
+    """A named workload and the template of its sessions. Its key acts in `session_id` while that lives."""
+
+    TABLE: ClassVar[Table] = Table("agent", key=("name",))
+
+    name: str
+    sha256: str
+    scopes: tuple[str, ...]
+    limit_micros: int | None
+    ttl_seconds: int
+    created_at: Micros
+    revoked_at: Micros | None = None
+    session_id: str | None = None
+
+
+class Session(Row, frozen=True):
+    """One run of an agent. `expires_at` None means until revoked."""
+
+    TABLE: ClassVar[Table] = Table("session", key=("id",))
+
+    id: str
+    agent_id: str
+    parent_id: str | None
+    lineage: tuple[str, ...]  # Ancestors, nearest first; fixed at birth, so one load finds the chain.
+    token_sha256: str
+    scopes: tuple[str, ...]
+    ttl_seconds: int
+    created_at: Micros
+    expires_at: Micros | None
+    opened_by: str  # The credential that opened it, as `kind:id`.
+    revoked_at: Micros | None = None
+
+    def refusal(self, now: Micros) -> str | None:
+        """Return the code of the refusal that this session earns by itself."""
+        if self.revoked_at is not None:
+            return "session_revoked"
+        return "session_expired" if self.expires_at is not None and now >= self.expires_at else None
+
+
+class CredentialRef(msgspec.Struct, frozen=True):
+    """Which credential asks: `key` by prefix, `agent` by name, `session` by id, `system` for Haldir itself."""
+
+    kind: str
+    id: str
+
+
+def expiry(now: Micros, ttl_seconds: int) -> Micros | None:
+    return now + ttl_seconds * SECOND if ttl_seconds else None

@@ -1,0 +1,106 @@
+"""What a command is: a request that decides itself, given rows and the time, and touches nothing.
+
+The log keeps each command beside its verdict, so whoever has the log can decide it all again: `decide`
+may therefore depend only on the command, the rows and `now`.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import msgspec
+
+from haldir.journal.working_set import WorkingSet
+from haldir.kernel.clock import Micros
+from haldir.storage.rows import Find, Row
+
+RULES_VERSION = 1  # Raised whenever `decide` of any command would answer differently; replay uses the old one.
+
+
+class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an entry is about, for those who search the log."""
+
+    session_id: str = ""
+    agent_id: str = ""
+    upstream: str = ""
+    tool: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The verdict on a command and the rows it changes; a refusal changes none.
+
+    `result` is what the asker is told beyond yes: a small struct, kept in the entry, so that a retry gets
+    the same. `stale` means that the command was made from rules that changed meanwhile: it leaves no
+    entry, and its op_id stays unused.
+    """
+
+    allowed: bool
+    code: str = ""
+    reason: str = ""
+    puts: tuple[Row, ...] = ()
+    drops: tuple[Row, ...] = ()
+    about: Subject = Subject()
+    result: msgspec.Struct | None = None
+    stale: bool = False
+
+
+def allow(
+    *puts: Row, drops: tuple[Row, ...] = (), about: Subject = Subject(), result: msgspec.Struct | None = None
+) -> Decision:
+    return Decision(allowed=True, puts=puts, drops=drops, about=about, result=result)
+
+
+def deny(code: str, reason: str, about: Subject = Subject()) -> Decision:
+    """Refuse with a code out of `kernel.errors.REFUSALS` and a sentence that the caller will read."""
+    return Decision(allowed=False, code=code, reason=reason, about=about)
+
+
+STALE = Decision(allowed=False, code="stale", stale=True)
+
+
+class Command(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True
+):
+    """A change asked for. `op_id` is made by the asker: the same one gets the same outcome.
+
+    Fields are only ever added, with defaults: the log is read for years.
+    """
+
+    LISTED: ClassVar[bool] = False  # Whether GET /v1/audit shows it unless asked for everything.
+
+    op_id: str
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        """Name the rows worth loading, as far as the loaded ones tell; asked until nothing is new.
+
+        Only speed depends on it: a decision that misses a row is made again once it is loaded.
+        """
+        raise NotImplementedError
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        """Judge the command at `now` (microseconds). Pure: no clock, no chance, no I/O."""
+        raise NotImplementedError
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One leaf of the log, encoded canonically: what was asked, when, by which rules, and what was decided."""
+
+    at: Micros
+    rules: int
+    command: msgspec.Raw
+    allowed: bool
+    code: str = ""
+    reason: str = ""
+    about: Subject = Subject()
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the asker learns once the entry is durable: the verdict, and where the log keeps it."""
+
+    index: int
+    at: Micros
+    allowed: bool
+    code: str
+    reason: str
+    result: msgspec.Raw
+    stale: bool = False

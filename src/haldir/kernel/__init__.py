@@ -1,0 +1,1 @@
+"""The words everything else is made of: ids, money, time, JSON, refusals. Pure; imports nothing of haldir."""

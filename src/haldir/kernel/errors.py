@@ -1,0 +1,194 @@
+"""Every way Haldir says no: a stable `code`, the HTTP status it travels under, and what would help.
+
+Decisions refuse with a code out of `REFUSALS`; everything else raises one of the classes below. Both are
+rendered once, at the face.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class RefusalKind(msgspec.Struct, frozen=True):
+    """What is the same for every refusal of one code."""
+
+    status: int
+    hint: str
+
+
+REFUSALS: dict[str, RefusalKind] = {
+    "session_not_found": RefusalKind(401, "Open a session with POST /v1/sessions, or use the agent key."),
+    "session_expired": RefusalKind(401, "Open a new session; ttl sets how long it lives."),
+    "session_revoked": RefusalKind(401, "Somebody ended this session or one above it; open a new one."),
+    "agent_revoked": RefusalKind(401, "This agent was revoked; an administrator can create it anew."),
+    "agent_not_found": RefusalKind(404, "List the agents with GET /v1/agents."),
+    "key_revoked": RefusalKind(401, "Use another API key, or have an administrator create one."),
+    "key_not_found": RefusalKind(404, "List the keys with GET /v1/keys."),
+    "exists": RefusalKind(409, "Choose another name, or remove the one that stands."),
+    "insufficient_scope": RefusalKind(403, "Use a credential that has the scope named in `required`."),
+    "scope_missing": RefusalKind(403, "Open the session with the scope that the reason names."),
+    "scope_exceeds_parent": RefusalKind(403, "A child session can only have scopes its parent has."),
+    "life_exceeds_parent": RefusalKind(403, "Give the child a ttl that ends before its parent does."),
+    "budget_exceeds_parent": RefusalKind(403, "Give the child at most what its parents have left."),
+    "depth_exceeded": RefusalKind(403, "Open the session higher up in the chain."),
+    "spend_not_allowed": RefusalKind(403, "Open the session with a spend_limit or the scope `spend`."),
+    "budget_exceeded": RefusalKind(403, "Ask for less, or open a session with a higher spend_limit."),
+    "currency_mismatch": RefusalKind(403, "Ask in the currency of the session's budget."),
+    "amount_invalid": RefusalKind(403, "Give the price argument as a plain non-negative number."),
+    "secret_reference": RefusalKind(403, "Secret references cannot be filled yet; pass no ${secret:…}."),
+    "policy_denied": RefusalKind(403, "A policy forbids this call; the reason names it."),
+    "policies_unavailable": RefusalKind(403, "The stored policies could not be read; see the server's log."),
+    "rate_exceeded": RefusalKind(403, "Wait as long as the reason says, then call again."),
+    "upstream_not_found": RefusalKind(404, "List the upstreams with GET /v1/proxy/upstreams."),
+    "tool_not_found": RefusalKind(403, "List what this session may call with tools/list."),
+    "tool_quarantined": RefusalKind(403, "The tool's definition changed; a person must accept it first."),
+    "policy_not_found": RefusalKind(404, "List the policies with GET /v1/proxy/policies."),
+    "call_not_found": RefusalKind(404, "Check the call id."),
+    "call_not_open": RefusalKind(409, "The call is resolved already; GET /v1/calls/{id} shows how."),
+    "amount_exceeds_reserved": RefusalKind(409, "Post at most what was reserved."),
+    "operator_owned": RefusalKind(409, "This upstream stands in the operator's configuration; change it there."),
+}
+
+
+class HaldirError(Exception):
+    """A request that Haldir does not carry out. Nothing changed."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    hint: ClassVar[str] = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Refused(HaldirError):
+    """A decision said no; its entry is in the log."""
+
+    def __init__(self, refusal: str, reason: str) -> None:
+        super().__init__(reason)
+        self.refusal, self.reason = refusal, reason
+
+    @property
+    def kind(self) -> RefusalKind:
+        return REFUSALS[self.refusal]
+
+
+class InvalidRequest(HaldirError):
+    """The request is malformed; `field` is the member at fault where there is one."""
+
+    code = "invalid_request"
+    status = 400
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidScope(InvalidRequest):
+    code = "invalid_scope"
+
+
+class Unauthenticated(HaldirError):
+    code = "unauthenticated"
+    status = 401
+    hint = "Send `Authorization: Bearer <credential>`."
+
+
+class InsufficientScope(HaldirError):
+    """An authenticated caller lacks a scope. Recorded by the operation that refused."""
+
+    code = "insufficient_scope"
+    status = 403
+    hint = REFUSALS["insufficient_scope"].hint
+
+    def __init__(self, required: str, granted: tuple[str, ...]) -> None:
+        super().__init__(f"This needs the scope {required!r}, which the credential does not have.")
+        self.required, self.granted = required, granted
+
+
+class Forbidden(HaldirError):
+    """The credential's kind can never do this, whatever its scopes."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(HaldirError):
+    code = "not_found"
+    status = 404
+
+
+class MethodNotAllowed(HaldirError):
+    code = "method_not_allowed"
+    status = 405
+
+
+class RequestTimeout(HaldirError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class Conflict(HaldirError):
+    """An op_id was given before, to a different command."""
+
+    code = "op_id_reused"
+    status = 409
+
+
+class PayloadTooLarge(HaldirError):
+    code = "payload_too_large"
+    status = 413
+
+    def __init__(self, message: str, max_bytes: int) -> None:
+        super().__init__(message)
+        self.max_bytes = max_bytes
+
+
+class RateLimited(HaldirError):
+    code = "rate_limit_exceeded"
+    status = 429
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UpstreamError(HaldirError):
+    """The upstream did not answer as MCP asks. `sent`: whether it may have acted on the call."""
+
+    code = "upstream_error"
+    status = 502
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Unavailable(HaldirError):
+    """The store did not answer as it must: it is not known whether anything was decided. Never "denied"."""
+
+    code = "unavailable"
+    status = 503
+    hint = "Try again shortly; asked with the same op_id, nothing happens twice."
+    retry_after_seconds: ClassVar[int] = 1
+
+
+class Overloaded(Unavailable):
+    """The queue is full: nothing was decided."""
+
+    code = "overloaded"
+
+
+class OutcomeUnknown(HaldirError):
+    """A call was forwarded, but how it ended could not be stored. Not an invitation to retry."""
+
+    code = "outcome_unknown"
+    status = 503
+    hint = "Do not repeat the call; look it up by its id, or have a person resolve it."
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"The call {call_id} was forwarded, but its outcome could not be recorded.")
+        self.call_id = call_id

@@ -1,0 +1,94 @@
+"""Names of things. They sort by time, so that new rows land on one database page and not on many.
+
+Randomness is handed in: nothing here is allowed to be surprising.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from typing import NewType
+
+from haldir.kernel.clock import Micros
+
+TenantId = NewType("TenantId", str)
+SessionId = NewType("SessionId", str)
+OpId = NewType("OpId", str)
+
+ENTROPY_BYTES = 9  # Beside 7 bytes of time: 16 in all, the size of a UUID.
+OP_ID_CHARS = 32
+CREDENTIAL_CHARS = 43  # 256 bits in base64url.
+KEY_PREFIX_CHARS = 12
+ENTRY_DIGITS = 22
+
+# base64url's own alphabet does not sort like the bytes it stands for; this order of the same characters does.
+_UNSORTED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_SORTABLE = bytes.maketrans(_UNSORTED, bytes(sorted(_UNSORTED)))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ENTRY = re.compile(r"aud_([0-9]{22})")
+
+
+def op_id(at: Micros, entropy: bytes) -> OpId:
+    """Return 32 hex digits: 56 bits of time, then 72 random bits."""
+    assert len(entropy) == ENTROPY_BYTES
+    return OpId(f"{at:014x}{entropy.hex()}")
+
+
+def session_id(op: OpId) -> SessionId:
+    return SessionId(f"ses_{_hex32(op)}")
+
+
+def payment_id(op: OpId) -> str:
+    return f"auth_{_chars22(op)}"
+
+
+def policy_id(op: OpId) -> str:
+    return f"pol_{_chars22(op)}"
+
+
+def call_id(op: OpId) -> str:
+    return f"call_{_chars22(op)}"
+
+
+def entry_id(index: int) -> str:
+    """Return the public name of the log entry at `index`: the index itself, in WIRE.md's length."""
+    return f"aud_{index:0{ENTRY_DIGITS}d}"
+
+
+def entry_index(name: str) -> int | None:
+    """Return the index an entry id stands for; None if it is not one."""
+    found = _ENTRY.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def tenant_id(first_key: str) -> TenantId:
+    """Return the first 16 hex digits of the SHA-256 of the tenant's first key (WIRE.md §0)."""
+    return TenantId(hashlib.sha256(first_key.encode()).hexdigest()[:16])
+
+
+def credential(kind: str, secret: bytes, op: OpId) -> str:
+    """Return the credential that `op` mints: derived, so that a retry gets the same and none is stored."""
+    digest = hmac.digest(secret, f"{kind}\0{op}".encode(), "sha256")
+    return f"{kind}_{base64.urlsafe_b64encode(digest).decode()[:CREDENTIAL_CHARS]}"
+
+
+def credential_sha256(text: str) -> str:
+    """Return what is stored of a credential."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a person's name for a thing is fit for paths, scopes and columns."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _hex32(op: OpId) -> str:
+    return op if _is_hex32(op) else hashlib.sha256(op.encode()).hexdigest()[:32]
+
+
+def _chars22(op: OpId) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(_hex32(op))).translate(_SORTABLE)[:22].decode()
+
+
+def _is_hex32(text: str) -> bool:
+    return len(text) == OP_ID_CHARS and all(char in "0123456789abcdef" for char in text)

@@ -1,0 +1,1 @@
+"""Money: budgets, reservations and payments, exact."""

@@ -1,0 +1,1 @@
+"""Every public verb, once; what spans domains lives here."""

@@ -1,0 +1,1 @@
+"""Rules on calls, as pure functions; imports only kernel."""

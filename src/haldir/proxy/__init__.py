@@ -1,0 +1,1 @@
+"""What stands behind Haldir: upstreams, tools, calls, and the wire to them."""

@@ -1,0 +1,1 @@
+"""Keys and secrets: what is sealed, and by what."""
