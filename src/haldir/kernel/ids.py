@@ -18,13 +18,16 @@ OpId = NewType("OpId", str)
 ENTROPY_BYTES = 9  # Beside 7 bytes of time: 16 in all, the size of a UUID.
 OP_ID_CHARS = 32
 CREDENTIAL_CHARS = 43  # 256 bits in base64url.
+UPSTREAM_NAME_CHARS_MAX = 48  # Leaves 78 of the 128 characters of a joined tool name to the tool.
 KEY_PREFIX_CHARS = 12
 ENTRY_DIGITS = 22
+ENTRY_INDEX_MAX = 2**63 - 1  # The digits could say more than any database counts to.
 
 # base64url's own alphabet does not sort like the bytes it stands for; this order of the same characters does.
 _UNSORTED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SORTABLE = bytes.maketrans(_UNSORTED, bytes(sorted(_UNSORTED)))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UPSTREAM_NAME = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _ENTRY = re.compile(r"aud_([0-9]{22})")
 
 
@@ -58,7 +61,7 @@ def entry_id(index: int) -> str:
 def entry_index(name: str) -> int | None:
     """Return the index an entry id stands for; None if it is not one."""
     found = _ENTRY.fullmatch(name)
-    return int(found[1]) if found else None
+    return int(found[1]) if found and int(found[1]) <= ENTRY_INDEX_MAX else None
 
 
 def tenant_id(first_key: str) -> TenantId:
@@ -80,6 +83,11 @@ def credential_sha256(text: str) -> str:
 def is_name(text: str) -> bool:
     """Tell whether a person's name for a thing is fit for paths, scopes and columns."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_upstream_name(text: str) -> bool:
+    """Tell whether a name can stand in `upstream__tool`, `upstream.tool` and `execute:upstream:tool` alike."""
+    return len(text) <= UPSTREAM_NAME_CHARS_MAX and _UPSTREAM_NAME.fullmatch(text) is not None
 
 
 def _hex32(op: OpId) -> str:

@@ -3,16 +3,18 @@
 Nothing here is ever a float: what cannot be held exactly is refused, never rounded.
 """
 
-from decimal import ROUND_CEILING, Context, Decimal, DecimalException
+import re
+from typing import NamedTuple
 
 MICROS = 1_000_000
-NUMBER_CHARS_MAX = 32  # More digits than any amount has; keeps 1e999999999 from being spelled out.
+NUMBER_CHARS_MAX = 32  # More digits than any amount has; no honest client writes more.
 WHOLE_DIGITS_MAX = 13
 FRACTION_DIGITS_MAX = 6
 AMOUNT_MICROS_MAX = 10 ** (WHOLE_DIGITS_MAX + FRACTION_DIGITS_MAX) - 1
 CURRENCY = "USD"
 
-_EXACT = Context(prec=80)
+_NUMBER = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")  # RFC 8259 §6, to the letter.
+_SHIFT_MAX = 64  # Powers of ten beyond this make any 32 characters too large or too small all the same.
 
 
 class BadAmount(ValueError):
@@ -21,16 +23,16 @@ class BadAmount(ValueError):
 
 def parse_amount(text: str) -> int:
     """Return the micro-units a JSON number stands for; at most 13 digits before and 6 after the point."""
-    value = _number(text)
-    micros = value.scaleb(6, _EXACT)
-    if micros != micros.to_integral_value():
+    micros, inexact = _micros(text)
+    if inexact:
         raise BadAmount(f"has more than {FRACTION_DIGITS_MAX} digits after the point")
-    return _bounded(int(micros))
+    return micros
 
 
 def parse_reported_cost(text: str) -> int:
     """Return the micro-units of a cost that is only reported, rounded up: clients send floats like 1.5e-05."""
-    return _bounded(int(_number(text).scaleb(6, _EXACT).to_integral_value(ROUND_CEILING)))
+    micros, inexact = _micros(text)
+    return _bounded(micros + inexact)
 
 
 def format_amount(micros: int) -> str:
@@ -48,22 +50,28 @@ def wire_amount(micros: int) -> float:
     return micros / MICROS
 
 
-def _number(text: str) -> Decimal:
+class _Floor(NamedTuple):
+    """Whole micro-units, and whether the number was a little more than them."""
+
+    micros: int
+    inexact: bool
+
+
+def _micros(text: str) -> _Floor:
     if len(text) > NUMBER_CHARS_MAX:
         raise BadAmount(f"is longer than {NUMBER_CHARS_MAX} characters")
-    if not text or text[0] not in "-0123456789":
+    found = _NUMBER.fullmatch(text)
+    if found is None:
         raise BadAmount("must be a JSON number")
-    try:
-        value = _EXACT.create_decimal(text)
-    except DecimalException:
-        raise BadAmount("must be a JSON number") from None
-    if not value.is_finite():
-        raise BadAmount("must be a finite number")
-    if value < 0:
+    sign, whole, fraction, exponent = found.groups("")
+    digits = int(whole + fraction)
+    if sign and digits:
         raise BadAmount("must not be negative")
-    if value.adjusted() >= WHOLE_DIGITS_MAX and value:
-        raise BadAmount(f"has more than {WHOLE_DIGITS_MAX} digits before the point")
-    return value
+    shift = int(exponent or 0) - len(fraction) + FRACTION_DIGITS_MAX
+    if shift >= 0:
+        return _Floor(_bounded(digits * 10 ** min(shift, _SHIFT_MAX)), inexact=False)
+    micros, rest = divmod(digits, 10 ** min(-shift, _SHIFT_MAX))
+    return _Floor(_bounded(micros), inexact=rest != 0)
 
 
 def _bounded(micros: int) -> int:

@@ -6,12 +6,16 @@ level, NaN and the infinities. Numbers keep their text, so that money and digest
 
 import json
 import re
+from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii
 from typing import Any, final
 
 DEPTH_MAX = 64  # Deeper than any honest call; far below where parsers differ or recurse to death.
+FIELD_SHOWN_CHARS = 128  # Of a member's name in a refusal; the caller knows the rest.
 NUMBER_CHARS_MAX = 4096  # A number longer than this costs quadratic time to whoever reads it as an int.
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string, closed or not, is taken whole and never tried again: so this is linear, whatever the bytes.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class Malformed(ValueError):
@@ -19,7 +23,9 @@ class Malformed(ValueError):
 
     def __init__(self, reason: str, field: str | None = None) -> None:
         super().__init__(reason)
-        self.reason, self.field = reason, field
+        self.reason = reason
+        # A name of the caller's choice: cut short, and without what could not be sent back as UTF-8.
+        self.field = field and field[:FIELD_SHOWN_CHARS].encode(errors="replace").decode()
 
 
 @final
@@ -97,15 +103,22 @@ def _too_deep(body: bytes) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed("a member stands twice in one object", twice)
+        raise Malformed("a member stands twice in one object", _first_repeated(name for name, _ in pairs))
     for name, value in pairs:
         if isinstance(value, _Constant):
             raise Malformed(f"{value.text} is not a JSON number", name)
         if isinstance(value, list):
             _refuse_constants(value, name)
     return found
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _refuse_constants(items: list[Any], field: str | None) -> None:
@@ -125,13 +138,15 @@ def _refuse_surrogates(text: str) -> None:
 
 def _pieces(value: Any) -> list[str]:
     match value:
+        case str():
+            return [encode_basestring_ascii(value)]
+        case Number():
+            return [value.text]
         case dict():
-            members = (f"{json.dumps(name)}:{''.join(_pieces(value[name]))}" for name in sorted(value))
+            members = (f"{encode_basestring_ascii(name)}:{''.join(_pieces(value[name]))}" for name in sorted(value))
             return ["{", ",".join(members), "}"]
         case list():
             return ["[", ",".join("".join(_pieces(item)) for item in value), "]"]
-        case Number():
-            return [value.text]
         case _:
             return [json.dumps(value)]
 
