@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-import msgspec
-
 from haldir.kernel.clock import SECOND, Micros
 from haldir.storage.rows import Row, Table
 
@@ -68,13 +66,6 @@ class Session(Row, frozen=True):
         if self.revoked_at is not None:
             return "session_revoked"
         return "session_expired" if self.expires_at is not None and now >= self.expires_at else None
-
-
-class CredentialRef(msgspec.Struct, frozen=True):
-    """Which credential asks: `key` by prefix, `agent` by name, `session` by id, `system` for Haldir itself."""
-
-    kind: str
-    id: str
 
 
 def expiry(now: Micros, ttl_seconds: int) -> Micros | None:

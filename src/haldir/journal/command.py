@@ -4,7 +4,7 @@ The log keeps each command beside its verdict, so whoever has the log can decide
 may therefore depend only on the command, the rows and `now`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import msgspec
@@ -14,6 +14,19 @@ from haldir.kernel.clock import Micros
 from haldir.storage.rows import Find, Row
 
 RULES_VERSION = 1  # Raised whenever `decide` of any command would answer differently; replay uses the old one.
+
+
+class CredentialRef(msgspec.Struct, frozen=True):
+    """Which credential asks: `key` by prefix, `agent` by name, `session` by id, `system` for Haldir itself."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+SYSTEM = CredentialRef("system", "")
 
 
 class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,12 +75,14 @@ class Command(
 ):
     """A change asked for. `op_id` is made by the asker: the same one gets the same outcome.
 
+    The journal lets nothing be decided for a credential that is revoked: `asked_by` is checked under the head.
     Fields are only ever added, with defaults: the log is read for years.
     """
 
     LISTED: ClassVar[bool] = False  # Whether GET /v1/audit shows it unless asked for everything.
 
     op_id: str
+    asked_by: CredentialRef = SYSTEM
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         """Name the rows worth loading, as far as the loaded ones tell; asked until nothing is new.
@@ -76,9 +91,20 @@ class Command(
         """
         raise NotImplementedError
 
+    def subject(self) -> Subject:
+        """Return what the command is about as far as it says so itself."""
+        return Subject()
+
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         """Judge the command at `now` (microseconds). Pure: no clock, no chance, no I/O."""
         raise NotImplementedError
+
+
+Authority = Callable[[WorkingSet, CredentialRef, Micros], tuple[str, str] | None]
+
+
+def anyone(_rows: WorkingSet, _asked_by: CredentialRef, _now: Micros) -> None:
+    """Refuse nobody: the authority of a journal whose commands are all its own."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

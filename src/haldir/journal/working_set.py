@@ -1,5 +1,6 @@
 """The rows that the commands of a batch share: as found, overlaid with what earlier decisions changed."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import TypeVar, cast
 
@@ -90,6 +91,14 @@ class WorkingSet:
         """Return the last state of each row changed since the last call; None means dropped."""
         changed, self._changed = self._changed, {}
         return changed
+
+    def evict(self, keep: int) -> None:
+        """Forget all but the `keep` rows that came last, and all groups; between batches only."""
+        assert not self._changed
+        for name in list(itertools.islice(self._rows, max(0, len(self._rows) - keep))):
+            del self._rows[name]
+        self._groups.clear()
+        self._grouped.clear()
 
     def _place(self, name: tuple[type[Row], Key], row: Row | None) -> None:
         row_type, key = name

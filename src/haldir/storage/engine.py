@@ -11,13 +11,17 @@ T = TypeVar("T")
 Values = tuple[Any, ...]
 
 
+class Rejected(Exception):
+    """The store is well but will not keep these rows: they break a constraint, or do not fit a column."""
+
+
 class Transaction(Protocol):
     """One batch's hold on a tenant's log head. Everything it saves is durable, or none of it."""
 
     head: Head
 
     async def load(self, row_type: type[Row], columns: tuple[str, ...], values: Sequence[Key]) -> Iterable[Row]:
-        """Return all rows whose `columns` equal one of `values`."""
+        """Return all rows whose `columns` equal one of `values`; no columns and one empty value are all rows."""
 
     async def save(self, row_type: type[Row], rows: Sequence[Row]) -> None:
         """Insert or replace rows; an append-only table refuses a key it has."""
@@ -48,7 +52,10 @@ class Reader(Protocol):
 
 
 class Engine(Reader, Protocol):
-    """A store. Every fault of it is raised as `kernel.errors.Unavailable`, and costs the connection."""
+    """A store. Every fault of it is raised as `kernel.errors.Unavailable`, and costs the connection.
+
+    Rows at fault are no fault of the store: those are `Rejected`.
+    """
 
     parallel: int  # How many tenants' batches may run at once.
 

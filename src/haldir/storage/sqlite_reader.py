@@ -1,0 +1,100 @@
+"""Reads of a SQLite database, on a connection and a thread of their own: they never wait for the writer."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+import apsw
+
+from haldir.kernel.errors import Unavailable
+from haldir.kernel.ids import TenantId
+from haldir.storage.engine import Values
+from haldir.storage.mapping import mapping
+from haldir.storage.rows import Credential, Key, Row
+from haldir.storage.sqlite_file import open_reader
+
+T = TypeVar("T")
+
+FIND_CREDENTIAL = "SELECT tenant, sha256, kind, id FROM credential WHERE sha256 = :sha256"
+LIST_TENANTS = "SELECT tenant FROM head WHERE size > 0 ORDER BY tenant"
+READ_SETTING = "SELECT value FROM setting WHERE name = :name"
+
+
+class SqliteReader:
+    """A read-only view of a database file, whether or not a server is writing it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: apsw.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, "haldir-sqlite-reader")
+        self._closed = False
+
+    async def load(
+        self, tenant: TenantId, row_type: type[Row], columns: tuple[str, ...], values: Sequence[Key]
+    ) -> Iterable[Row]:
+        return await self._read(lambda connection: load_rows(connection, tenant, row_type, columns, values))
+
+    async def fetch(self, sql: str, **params: str | int | bytes | None) -> list[Values]:
+        return await self._read(lambda connection: connection.execute(sql, params).fetchall())
+
+    async def credential(self, sha256: str) -> tuple[TenantId, Credential] | None:
+        found = await self.fetch(FIND_CREDENTIAL, sha256=sha256)
+        return (TenantId(found[0][0]), Credential(*found[0][1:])) if found else None
+
+    async def tenants(self) -> list[TenantId]:
+        return [TenantId(tenant) for (tenant,) in await self.fetch(LIST_TENANTS)]
+
+    async def setting(self, name: str) -> bytes | None:
+        found = await self.fetch(READ_SETTING, name=name)
+        return found[0][0] if found else None
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.to_thread(self._thread.shutdown)
+        if self._connection is not None:
+            self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
+        if self._closed:
+            raise Unavailable("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._on_thread, read)
+
+    def _on_thread(self, read: Callable[[apsw.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = open_reader(self._path)
+            return read(self._connection)
+        except (apsw.SQLError, apsw.BindingsError):
+            raise  # The statement is wrong, not the store.
+        except apsw.Error as error:
+            if self._connection is not None:
+                self._connection.close(force=True)
+            self._connection = None
+            raise Unavailable(f"{self._path}: {error}") from error
+
+
+def load_rows(
+    connection: apsw.Connection,
+    tenant: TenantId,
+    row_type: type[Row],
+    columns: tuple[str, ...],
+    values: Sequence[Key],
+) -> list[Row]:
+    """Return all rows whose `columns` equal one of `values`: one prepared statement, run for each."""
+    sql, decode, execute = select(row_type, columns), mapping(row_type).decode, connection.execute
+    return [decode(found) for value in values for found in execute(sql, (tenant, *value))]
+
+
+@functools.cache
+def select(row_type: type[Row], columns: tuple[str, ...]) -> str:
+    wanted = " AND ".join(f"{column} = ?" for column in ("tenant", *columns))
+    return f"SELECT {', '.join(mapping(row_type).names)} FROM {row_type.TABLE.name} WHERE {wanted}"  # noqa: S608 - names of ours
