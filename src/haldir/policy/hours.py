@@ -1,0 +1,71 @@
+"""Hours of the week in a time zone: whether they are open at an instant, and when that next changes."""
+
+from datetime import timedelta
+from typing import final
+from zoneinfo import ZoneInfo
+
+from haldir.kernel.clock import DAY, HOUR, SECOND, Micros, moment
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_HOURS = 24
+SEARCH_DAYS = 22  # A window on one weekday opens within 7 days, or 14 where a clock change skipped it; beyond is spare.
+
+_DAY = timedelta(days=1)
+
+
+@final
+class OpenHours:
+    """Open on `weekdays` from `start_hour` up to `end_hour` by the zone's clock; past midnight if it ends earlier."""
+
+    def __init__(self, start_hour: int, end_hour: int, weekdays: tuple[str, ...], zone: ZoneInfo) -> None:
+        self._start_hour, self._end_hour = start_hour, end_hour
+        self._weekdays = frozenset(WEEKDAYS.index(day) for day in weekdays)
+        self._zone = zone
+
+    def is_open(self, at: Micros) -> bool:
+        """Tell whether `at` lies in a window; one over midnight has the weekday on which it began."""
+        local = moment(at).astimezone(self._zone)
+        if self._start_hour < self._end_hour:
+            return self._start_hour <= local.hour < self._end_hour and local.weekday() in self._weekdays
+        if local.hour >= self._start_hour:
+            return local.weekday() in self._weekdays
+        return local.hour < self._end_hour and (local - _DAY).weekday() in self._weekdays
+
+    def next_change(self, at: Micros) -> Micros:
+        """Return the first instant after `at` at which `is_open` answers otherwise.
+
+        If there is none for three weeks, return that horizon: asking again there is never wrong.
+        """
+        now_open = self.is_open(at)
+        instant, horizon = at, at + SEARCH_DAYS * DAY
+        while instant < horizon:
+            instant = self._next_candidate(instant)
+            if self.is_open(instant) != now_open:
+                return instant
+        return horizon
+
+    def _next_candidate(self, at: Micros) -> Micros:
+        """Return the next full hour by the zone's clock, or the change of that clock if it comes before."""
+        offset = self._offset(at)
+        full_hour = at + HOUR - (at + offset) % HOUR
+        return full_hour if self._offset(full_hour) == offset else self._clock_change(at, full_hour)
+
+    def _clock_change(self, before: Micros, after: Micros) -> Micros:
+        """Return the first whole second at which the clock no longer differs from UTC as it does at `before`.
+
+        No zone changes its clock twice within an hour, so halving finds the one change there is.
+        """
+        offset = self._offset(before)
+        low, high = before // SECOND, -(-after // SECOND)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._offset(middle * SECOND) == offset:
+                low = middle
+            else:
+                high = middle
+        return high * SECOND
+
+    def _offset(self, at: Micros) -> Micros:
+        offset = moment(at).astimezone(self._zone).utcoffset()
+        assert offset is not None
+        return offset // timedelta(microseconds=1)
