@@ -1,1 +1,189 @@
-"""To come: settings."""
+"""What the operator asked for: the command line over the environment over DIR/haldir.toml over defaults.
+
+The only module that reads the environment.
+"""
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from haldir import config_file
+from haldir.config_file import CONFIG_FILE, PORT_MAX, RATE_PER_MINUTE_MAX, OperatorUpstream, SettingsError
+from haldir.kernel.secret import Secret
+from haldir.proxy.environment import minimal_environment
+from haldir.proxy.model import UpstreamConfig
+
+HOST = "127.0.0.1"
+PORT = 4253
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")  # Enough for a program to start by.
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a server may depend on beyond the stored state."""
+
+    data: Path
+    host: str = HOST
+    port: int = PORT  # 0 takes any free one.
+    database_url: Secret[str] | None = None  # None: SQLite in the data folder.
+    root_key: Secret[str] | None = None  # None: the file in the data folder.
+    bootstrap_token: Secret[str] | None = None
+    rate_limit_per_minute: int | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    allow_private: bool = False
+    upstreams: tuple[OperatorUpstream, ...] = ()
+    child_environment: dict[str, str] = {}  # What a stdio upstream inherits: never a variable of Haldir's own.
+
+    @property
+    def database_file(self) -> Path:
+        return self.data / "haldir.db"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.data / "checkpoint"
+
+    @property
+    def root_key_file(self) -> Path:
+        return self.data / "root.key"
+
+    @property
+    def admin_key_file(self) -> Path:
+        return self.data / "admin.key"
+
+    @property
+    def server_file(self) -> Path:
+        """Where a running server says `{"url": …}`, so that commands find it."""
+        return self.data / "server.json"
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line said; None where it said nothing."""
+
+    data: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    database_url: str | None = None
+    allow_private: bool | None = None
+    upstreams: tuple[str, ...] = ()
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment tells a command that speaks REST."""
+
+    default_data: Path
+    base_url: str | None
+    api_key: Secret[str] | None
+
+
+def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a server; raises SettingsError."""
+    found = _Environment(environ)
+    data = (asked.data or found.data()).absolute()
+    file = config_file.read(data / CONFIG_FILE)
+    rate = found.rate("HALDIR_RATE_LIMIT")
+    private = file.allow_private if asked.allow_private is None else asked.allow_private
+    port = file.port if asked.port is None else asked.port
+    return Settings(
+        data=data,
+        host=asked.host or file.host or HOST,
+        port=PORT if port is None else _checked_port(port),
+        database_url=_hidden(asked.database_url or found.get("HALDIR_DATABASE_URL") or file.database_url),
+        root_key=_hidden(found.get("HALDIR_ROOT_KEY")),
+        bootstrap_token=_hidden(found.get("HALDIR_BOOTSTRAP_TOKEN")),
+        rate_limit_per_minute=file.rate_limit_per_minute if rate is None else rate,
+        allowed_hosts=found.names("HALDIR_ALLOWED_HOSTS") or file.allowed_hosts,
+        allowed_origins=found.names("HALDIR_ALLOWED_ORIGINS") or file.allowed_origins,
+        allow_private=bool(private),
+        upstreams=_merge(file.upstreams, [parse_upstream(text) for text in asked.upstreams]),
+        child_environment=found.only(INHERITED),
+    )
+
+
+def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
+    """Return where the environment says that Haldir is, and with which key to ask it."""
+    found = _Environment(environ)
+    return ClientSettings(
+        default_data=found.data(),
+        base_url=found.get("HALDIR_BASE_URL"),
+        api_key=_hidden(found.get("HALDIR_API_KEY")),
+    )
+
+
+def environment_without_settings() -> dict[str, str]:
+    """Return the environment for a child process that shall know nothing of this user's Haldir."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HALDIR_")}
+
+
+def parse_upstream(text: str) -> OperatorUpstream:
+    """Read `NAME=URL` or `NAME=COMMAND`, as the command line gives an upstream."""
+    name, _, target = text.partition("=")
+    if not target.strip():
+        raise SettingsError(f"--upstream {text}", "is incomplete", "Give NAME=URL or NAME=COMMAND.")
+    config_file.check_name("--upstream", name)
+    if target.startswith(("http://", "https://")):
+        return OperatorUpstream(name, UpstreamConfig(url=target))
+    try:
+        command = shlex.split(target)
+    except ValueError as error:
+        raise SettingsError(f"--upstream {name}", f"cannot be split into words: {error}", "Mend its quotes.") from None
+    return OperatorUpstream(name, UpstreamConfig(command=tuple(command)))
+
+
+class _Environment:
+    """The environment, where an empty variable is as good as none."""
+
+    def __init__(self, environ: Mapping[str, str] | None) -> None:
+        self._variables = os.environ if environ is None else environ
+
+    def get(self, name: str) -> str | None:
+        return self._variables.get(name, "").strip() or None
+
+    def only(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: value for name in names if (value := self.get(name)) is not None}
+
+    def names(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in (self.get(name) or "").split(",") if part.strip())
+
+    def rate(self, name: str) -> int | None:
+        text = self.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:10]) <= RATE_PER_MINUTE_MAX:
+            raise SettingsError(name, f"is not a number of requests per minute: {text!r}", "Unset it for no limit.")
+        return int(text)
+
+    def for_children(self) -> dict[str, str]:
+        return minimal_environment(self._variables)
+
+    def data(self) -> Path:
+        """Return the default data folder. XDG Base Directory: a relative XDG_DATA_HOME counts as none."""
+        home = Path(self.get("XDG_DATA_HOME") or "")
+        return (home if home.is_absolute() else Path.home() / ".local" / "share") / "haldir"
+
+
+def _merge(
+    from_file: Iterable[OperatorUpstream], from_command_line: Iterable[OperatorUpstream]
+) -> tuple[OperatorUpstream, ...]:
+    """Let the command line say how an upstream is reached; what the file said of its tools still counts."""
+    merged = {each.name: each for each in from_file}
+    given: set[str] = set()
+    for each in from_command_line:
+        if each.name in given:
+            raise SettingsError(f"--upstream {each.name}", "is given twice", "Give each upstream a name of its own.")
+        given.add(each.name)
+        rules = merged[each.name].tool_rules if each.name in merged else ()
+        merged[each.name] = OperatorUpstream(each.name, each.config, rules)
+    return tuple(merged.values())
+
+
+def _checked_port(port: int) -> int:
+    if not 0 <= port <= PORT_MAX:
+        raise SettingsError("--port", f"must be from 0 to {PORT_MAX}", "0 takes any free port.")
+    return port
+
+
+def _hidden(text: str | None) -> Secret[str] | None:
+    return None if text is None else Secret(text)

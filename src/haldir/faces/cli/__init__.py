@@ -1,1 +1,1 @@
-"""The command line: a face that speaks REST."""
+"""The command line: arguments to requests, answers to tables. Speaks REST like everybody else."""

@@ -1,5 +1,54 @@
-"""The command line's root."""
+"""The command line's root. A command is loaded when it is called, so that `haldir --help` takes under 150 ms."""
+
+import importlib
+
+import click
+
+from haldir.faces.cli.doors import Doors
+
+# What each command is called, where it stands, and what the overview says of it.
+COMMANDS = {
+    "up": ("haldir.faces.cli.up:up", "Start Haldir and listen."),
+    "demo": ("haldir.faces.cli.demo.command:demo", "Show Haldir between an MCP client and an MCP server."),
+    "agent": ("haldir.faces.cli.agents:agent", "Agents and their keys."),
+    "session": ("haldir.faces.cli.sessions:session", "Sessions: one run of an agent each."),
+    "key": ("haldir.faces.cli.keys:key", "API keys of people and services."),
+    "upstream": ("haldir.faces.cli.upstreams:upstream", "MCP servers behind Haldir."),
+    "policy": ("haldir.faces.cli.policies:policy", "Rules on tool calls."),
+    "audit": ("haldir.faces.cli.audit:audit", "The log: read it, verify it."),
+    "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
+    "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
+}
+EPILOG = (
+    "Exit codes: 0 done; 1 a check failed; 2 the command line or a setting is wrong; "
+    "3 Haldir cannot be reached or cannot answer; 4 Haldir said no."
+)
 
 
-def main() -> None:
-    """Run the command line."""
+class LazyGroup(click.Group):
+    """Finds its commands in COMMANDS and imports only the one that is asked for."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="haldir-guardian", prog_name="haldir")
+def root() -> None:
+    """Haldir: the guardian between AI agents and the tools they call."""
+
+
+def main(doors: Doors) -> None:
+    """Run the command line and exit."""
+    root(obj=doors)

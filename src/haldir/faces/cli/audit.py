@@ -1,0 +1,91 @@
+"""`haldir audit`: the log as it grows, and whether it is whole."""
+
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from haldir.faces.cli.endings import CHECK_FAILED
+from haldir.faces.cli.remote import Json, Remote, speaks_rest
+from haldir.faces.cli.screen import amount, moment, plain
+
+POLL_SECONDS = 1.0
+PAGE = 1_000  # The most that one answer holds.
+
+
+@click.group()
+def audit() -> None:
+    """The log: read it, verify it."""
+
+
+@audit.command()
+@click.option("--limit", type=click.IntRange(0, PAGE), default=20, show_default=True, help="How many to begin with.")
+@click.option("--session", "session_id", help="Only entries about this session.")
+@click.option("--agent", "agent_id", help="Only entries about this agent.")
+@click.option("--all", "every_kind", is_flag=True, help="Every command, not only actions and tool calls.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as entries are added, until Ctrl-C.")
+@speaks_rest
+def tail(
+    remote: Remote, *, limit: int, session_id: str | None, agent_id: str | None, every_kind: bool, follow: bool
+) -> None:
+    """Print the newest entries, oldest first; with --json one entry a line."""
+    query = {"session_id": session_id, "agent_id": agent_id, "kind": "all" if every_kind else None}
+    newest = remote.get("/v1/audit", limit=max(limit, 1), **query)["entries"]  # One even for 0: where we stand.
+    seen = newest[0]["entry_id"] if newest else ""
+    for entry in reversed(newest[:limit]):
+        remote.show(entry, _print_entry)
+    while follow:
+        sys.stdout.flush()
+        time.sleep(POLL_SECONDS)
+        for entry in _since(remote, query, seen):
+            seen = entry["entry_id"]
+            remote.show(entry, _print_entry)
+
+
+@audit.command()
+@speaks_rest
+def verify(remote: Remote) -> None:
+    """Have the server recompute its whole log; `haldir fsck` does so without a server."""
+    answer = remote.get("/v1/audit/verify")
+    remote.show(answer, _print_verdict)
+    if not answer["verified"]:
+        sys.exit(CHECK_FAILED)
+
+
+def _since(remote: Remote, query: dict[str, str | None], seen: str) -> list[Json]:
+    """Return the entries after `seen`, oldest first. Entry ids sort as the log does."""
+    fresh = itertools.takewhile(lambda entry: entry["entry_id"] > seen, _backwards(remote, query))
+    return list(fresh)[::-1]
+
+
+def _backwards(remote: Remote, query: dict[str, str | None]) -> Iterator[Json]:
+    cursor: Any = None
+    while True:
+        page = remote.get("/v1/audit", limit=PAGE, cursor=cursor, **query)
+        yield from page["entries"]
+        cursor = page.get("next_cursor")
+        if not cursor:
+            return
+
+
+def _print_entry(entry: Json) -> None:
+    """Print one entry on one line: when, what, who, and how it was decided."""
+    tool = ".".join(filter(None, (entry["upstream"], entry["tool"])))
+    cost = f" {amount(entry['cost_usd'])} USD" if entry["cost_usd"] else ""
+    verdict = "allowed" if entry["allowed"] else f"refused {entry['code']}: {entry['reason']}"
+    what = " ".join(filter(None, (entry["action"], tool)))
+    who = " ".join(filter(None, (entry["agent_id"], entry["session_id"])))
+    number = int(entry["entry_id"].removeprefix("aud_"))
+    click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}"))
+
+
+def _print_verdict(answer: Json) -> None:
+    if answer["verified"]:
+        click.echo(f"verify: ok, {answer['entries_checked']} entries")
+        return
+    click.echo(f"verify: FAILED, {answer['entries_checked']} entries read")
+    for finding in answer["findings"]:
+        click.echo(f"  {plain(finding['problem'])}: {plain(finding['message'])}")

@@ -1,0 +1,65 @@
+"""`haldir call`: tool calls, and a person's word on those whose outcome is not known."""
+
+import click
+
+from haldir.faces.cli.arguments import Amount, given, quoted
+from haldir.faces.cli.remote import Json, Remote, speaks_rest
+from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
+
+STATES = ("open", "posted", "voided", "indeterminate")
+
+
+@click.group()
+def call() -> None:
+    """Tool calls, and those whose outcome is unknown."""
+
+
+@call.command("list")
+@click.option("--state", type=click.Choice(STATES), default="indeterminate", show_default=True)
+@speaks_rest
+def list_calls(remote: Remote, state: str) -> None:
+    """List calls, by default those that a person has to resolve."""
+    remote.show(remote.get("/v1/calls", state=state), _print_calls)
+
+
+@call.command()
+@click.argument("call_id")
+@speaks_rest
+def show(remote: Remote, call_id: str) -> None:
+    """Show one call and how it ended."""
+    remote.show(remote.get(f"/v1/calls/{quoted(call_id)}"), _print_call)
+
+
+@call.command()
+@click.argument("call_id")
+@click.argument("verdict", type=click.Choice(["post", "void"]))
+@click.option("--amount", "amount_posted", type=Amount(), help="What it cost, if less than was reserved.")
+@speaks_rest
+def resolve(remote: Remote, call_id: str, verdict: str, amount_posted: float | None) -> None:
+    """Say how an indeterminate call ended: post if it took effect, void if it did not."""
+    answer = remote.post(f"/v1/calls/{quoted(call_id)}/resolve", given(state=verdict, amount=amount_posted))
+    remote.show(answer, lambda _: click.echo(f"Call {plain(call_id)} is resolved: {verdict}."))
+
+
+def _print_calls(answer: Json) -> None:
+    columns = ("call", "session", "agent", "upstream", "tool", "state", "price", "admitted", "error")
+    rows = (
+        (
+            each["call_id"],
+            each["session_id"],
+            each["agent_id"],
+            each["upstream"],
+            each["tool"],
+            each["state"],
+            amount(each["price"]),
+            moment(each["admitted_at"]),
+            each["error"],
+        )
+        for each in answer["calls"]
+    )
+    print_table(columns, rows, empty="There are no such calls.")
+
+
+def _print_call(call: Json) -> None:
+    times = ("admitted_at", "deadline_at", "settled_at")
+    print_fields((name, moment(value) if name in times else value) for name, value in call.items())

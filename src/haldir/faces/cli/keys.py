@@ -1,0 +1,57 @@
+"""`haldir key`: API keys of people and services; agents have keys of their own (`haldir agent`)."""
+
+import click
+
+from haldir.faces.cli.arguments import given, listed, quoted
+from haldir.faces.cli.remote import Json, Remote, speaks_rest
+from haldir.faces.cli.screen import moment, plain, print_table
+
+
+@click.group()
+def key() -> None:
+    """API keys of people and services."""
+
+
+@key.command()
+@click.option("--name", help="What the key is for.")
+@click.option("--scopes", multiple=True, help="What the key may do, such as audit:read; at most what yours may.")
+@speaks_rest
+def create(remote: Remote, name: str | None, scopes: tuple[str, ...]) -> None:
+    """Create an API key and print it, once."""
+    remote.show(remote.post("/v1/keys", given(name=name, scopes=listed(scopes))), _print_key)
+
+
+@key.command("list")
+@speaks_rest
+def list_keys(remote: Remote) -> None:
+    """List the keys, newest first."""
+    remote.show(remote.get("/v1/keys"), _print_keys)
+
+
+@key.command()
+@click.argument("prefix")
+@speaks_rest
+def revoke(remote: Remote, prefix: str) -> None:
+    """Revoke the key that begins with PREFIX, its first 12 characters."""
+    answer = remote.delete(f"/v1/keys/{quoted(prefix)}")
+    remote.show(answer, lambda _: click.echo(f"Key {plain(prefix)} is revoked."))
+
+
+def _print_key(answer: Json) -> None:
+    click.echo(answer["key"])
+    click.echo("This is the key. It is shown only now.", err=True)
+
+
+def _print_keys(answer: Json) -> None:
+    rows = (
+        (
+            each["prefix"],
+            each["name"],
+            each["scopes"],
+            moment(each["created_at"]),
+            moment(each["last_used"]),
+            "revoked" if each["revoked"] else "active",
+        )
+        for each in answer["keys"]
+    )
+    print_table(("prefix", "name", "scopes", "created", "last used", "state"), rows, empty="There are no keys.")

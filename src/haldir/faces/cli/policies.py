@@ -1,0 +1,80 @@
+"""`haldir policy`: rules on tool calls."""
+
+import json
+from typing import Any
+
+import click
+
+from haldir.faces.cli.arguments import JsonFile, parse_member, quoted
+from haldir.faces.cli.remote import Json, Remote, speaks_rest
+from haldir.faces.cli.screen import plain, print_table
+
+LISTS = ("tools", "weekdays")  # Members that are lists even when only one thing is given.
+
+# \b tells click to leave the lines as they are.
+EXAMPLES = """
+\b
+haldir policy add block_tool tool=delete_account
+haldir policy add allow_list tools=search,read_page
+haldir policy add deny_list tools=transfer,close_account
+haldir policy add spend_limit max=25
+haldir policy add rate_limit max_per_minute=30
+haldir policy add time_window start_hour=8 end_hour=18 zone=Europe/Berlin
+"""
+
+
+@click.group()
+def policy() -> None:
+    """Rules on tool calls."""
+
+
+@policy.command(epilog=EXAMPLES)
+@click.argument("kind", required=False)
+@click.argument("members", nargs=-1)
+@click.option("--file", "file", type=JsonFile(), help="The policy as JSON.")
+@speaks_rest
+def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Json | None) -> None:
+    """Add a policy: its KIND and its MEMBERS as NAME=VALUE, or a file."""
+    answer = remote.post("/v1/proxy/policies", _definition(kind, members, file))
+    remote.show(answer, lambda added: click.echo(f"Policy {plain(added['policy_id'])} is in force."))
+
+
+@policy.command("list")
+@speaks_rest
+def list_policies(remote: Remote) -> None:
+    """List the policies in force."""
+    remote.show(remote.get("/v1/proxy/policies"), _print_policies)
+
+
+@policy.command()
+@click.argument("policy_id")
+@speaks_rest
+def remove(remote: Remote, policy_id: str) -> None:
+    """Remove a policy."""
+    answer = remote.delete(f"/v1/proxy/policies/{quoted(policy_id)}")
+    remote.show(answer, lambda _: click.echo(f"Policy {plain(policy_id)} is removed."))
+
+
+def _definition(kind: str | None, members: tuple[str, ...], file: Json | None) -> Json:
+    if (kind is None) == (file is None):
+        raise click.UsageError("Give a KIND and its members, or --file.")
+    if file is not None:
+        return file
+    definition: dict[str, Any] = {"type": kind}
+    for text in members:
+        name, value = parse_member(text)
+        definition[name] = value.split(",") if name in LISTS and isinstance(value, str) else value
+    return definition
+
+
+def _print_policies(answer: Json) -> None:
+    known = ("policy_id", "type", "created_at")
+    rows = (
+        (
+            each["policy_id"],
+            each["type"],
+            " ".join(f"{name}={json.dumps(value)}" for name, value in each.items() if name not in known),
+        )
+        for each in answer["policies"]
+    )
+    print_table(("policy", "kind", "rule"), rows, empty="There are no policies: calls are allowed within scopes.")

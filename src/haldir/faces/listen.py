@@ -1,0 +1,94 @@
+"""The socket: where Haldir listens, when it is ready, and how it stops without dropping a call."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from haldir.kernel.errors import HaldirError
+
+CONNECTIONS_MAX = 4096  # Beyond this a caller is told 503 at once instead of waiting for everyone else.
+KEEP_ALIVE_SECONDS = 75  # Longer than the usual idle time of a client's pool, so that it closes first.
+DRAIN_SECONDS = 40  # A call's default deadline and its settlement; what takes longer is cut off.
+BACKLOG = 2048
+
+
+class CannotListen(HaldirError):
+    """The address cannot be listened on."""
+
+    code = "cannot_listen"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises CannotListen."""
+    # Named as TCP, or asyncio would not turn off Nagle's algorithm on what it accepts: 40 ms for each answer.
+    listening = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotListen(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another --port.") from None
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address of a listening socket as the URL to reach it at from this machine."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to.
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    app: ASGIApp, listening: socket.socket, on_ready: Callable[[], None], on_stop: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way. `on_stop` closes streams that never end."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="none",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    await _Server(config, on_ready, on_stop).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal ends it with a clean exit: its own would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready, self._on_stop = on_ready, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)

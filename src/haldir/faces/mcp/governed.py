@@ -1,0 +1,160 @@
+"""A tools/call through the transparent relay: its events pass as they come, its answer waits for the settlement."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any, final
+
+from haldir.faces.mcp.awaited import AwaitedAnswer, AwaitedAnswers
+from haldir.faces.mcp.failures import failure_of
+from haldir.faces.mcp.faults import Header
+from haldir.faces.mcp.hop import Posted
+from haldir.faces.mcp.inbound import CallerLeft
+from haldir.faces.mcp.open_streams import OpenStreams
+from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
+from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
+from haldir.operations.context import Context
+from haldir.proxy import message as rpc
+from haldir.proxy.exchange import ANSWER_BYTES_MAX, DISTRUSTED, EVENT_STREAM, JSON, REDIRECTED, SERVER_FAULT, Exchange
+from haldir.proxy.sse import Event, frame, with_data
+
+LOST_SESSION = 404
+
+
+@final
+class GovernedCall:
+    """One call. `run` decides once what the caller gets, after the call was settled."""
+
+    def __init__(self, ctx: Context, posted: Posted, streams: OpenStreams, answers: AwaitedAnswers) -> None:
+        self._ctx, self._streams, self._answers = ctx, streams, answers
+        self._hop, self._inbound = posted.hop, posted.inbound
+        self._call_id = ""
+        self._head: tuple[int, list[Header]] = (200, [])
+        self._event: Event | None = None  # The one that carries the answer, if a stream does.
+        self._resumable = False
+        self._awaited: AwaitedAnswer | None = None
+        self._while_open = ExitStack()
+
+    async def run(self) -> None:
+        """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
+        asker, params = self._hop.asker, self._inbound.params
+        arguments = params.get("arguments", {})
+        call = ToolCall(asker.caller, asker.session_id, self._hop.upstream.name, params["name"], arguments)
+        with self._while_open:
+            try:
+                end = await call_tool(self._ctx, call, self._forward)
+            except (Refused, UpstreamError, OutcomeUnknown) as error:
+                await self._fail(failure_of(error, self._inbound, self._call_id))
+            else:
+                await self._deliver(end.answer)
+
+    async def _forward(self, call_id: str, deadline_seconds: float) -> CallEnd:
+        """Send the caller's own bytes and return how it ended. Raises UpstreamError."""
+        self._call_id = call_id
+        exchange = self._hop.channel.watched(self._in_time(deadline_seconds))
+        if not self._inbound.is_modern:
+            return await exchange  # A disconnect means nothing: the call goes on, is settled, and may be resumed.
+        try:
+            return await self._inbound.unless_left(exchange)
+        except CallerLeft:
+            return CallEnd("indeterminate", b"", "The caller cancelled the call.")
+
+    async def _in_time(self, deadline_seconds: float) -> CallEnd:
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._exchange()
+        except TimeoutError:
+            raise UpstreamError(f"The upstream did not answer within {deadline_seconds:g} s.", sent=True) from None
+
+    async def _exchange(self) -> CallEnd:
+        async with self._hop.channel.endpoint.open(self._hop.onward("POST", self._inbound.body)) as exchange:
+            self._head = exchange.status, self._hop.back(self._ctx.keyring, exchange.headers)
+            if exchange.media_type == EVENT_STREAM and exchange.status < REDIRECTED:
+                answer = await self._from_stream(exchange)
+            else:
+                answer = await exchange.body()
+                is_answer = exchange.media_type == JSON and rpc.is_answer(answer, self._inbound.id)
+                if exchange.status in DISTRUSTED or not is_answer:
+                    return self._without_answer(exchange, answer)
+        ending = rpc.ending_of(rpc.read(answer))
+        return CallEnd(ending.state, answer, ending.error)
+
+    def _without_answer(self, exchange: Exchange, body: bytes) -> CallEnd:
+        if exchange.status == LOST_SESSION and self._hop.upstream_session is not None:
+            return CallEnd("voided", body, "The upstream no longer knows the session.")  # The client begins anew.
+        if exchange.status < REDIRECTED:
+            raise rpc.garbage()
+        sent = exchange.status >= SERVER_FAULT
+        raise UpstreamError(f"The upstream answered with HTTP status {exchange.status}.", sent=sent)
+
+    async def _from_stream(self, exchange: Exchange) -> bytes:
+        if self._hop.upstream_session is None or self._inbound.is_modern:
+            self._event = await self._read(exchange)
+        else:
+            self._event = await self._read_or_await(exchange, self._hop.upstream_session)
+        if self._event is None:
+            raise UpstreamError("The upstream closed its answer midway.", sent=True)
+        return self._event.data
+
+    async def _read_or_await(self, exchange: Exchange, upstream_session: str) -> Event | None:
+        """Take the answer from this stream or, once the client resumes it elsewhere, from there."""
+        key = self._hop.asker.caller.tenant, self._hop.upstream.name, upstream_session, self._inbound.id
+        self._awaited = self._while_open.enter_context(self._answers.expecting(key))
+        reading = asyncio.create_task(self._read(exchange))
+        try:
+            either: set[asyncio.Future[Any]] = {reading, self._awaited.arrived}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self._awaited.arrived.done():
+                answer = reading.result()
+                if answer is not None or not self._resumable:
+                    return answer
+            await self._hop.reply.end()
+            return await self._awaited.arrived
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+
+    async def _read(self, exchange: Exchange) -> Event | None:
+        """Pass events on until the one with the answer; None if the stream ends before it."""
+        try:
+            async for event in exchange.events(ANSWER_BYTES_MAX):
+                self._resumable = self._resumable or bool(event.id)
+                if event.is_message and rpc.read(event.data).answers(self._inbound.id):
+                    return event
+                await self._pass_on(event)
+        except UpstreamError:
+            if not self._resumable:
+                raise
+        return None
+
+    async def _pass_on(self, event: Event) -> None:
+        reply, asker = self._hop.reply, self._hop.asker
+        if not reply.started:
+            opened = self._streams.opened(asker.caller, asker.session_id, reply.end, stands=False)
+            self._while_open.enter_context(opened)
+            await reply.start_stream(*self._head)
+        await reply.event(event.raw)
+
+    async def _deliver(self, answer: bytes) -> None:
+        """Give the caller the answer as it came, unless it was changed meanwhile."""
+        status, headers = self._head
+        if self._event is None:
+            await self._hop.reply.whole(status, answer, headers)
+            return
+        event = self._event if self._event.data == answer else with_data(self._event, answer)
+        if self._awaited is not None:
+            self._awaited.settle(event)
+        await self._finish(event)
+
+    async def _fail(self, failure: bytes) -> None:
+        if self._awaited is not None:
+            self._awaited.settle(frame(failure))
+        if self._hop.reply.started:
+            await self._finish(frame(failure))
+        else:
+            await self._hop.reply.whole(200, failure)
+
+    async def _finish(self, event: Event) -> None:
+        reply = self._hop.reply
+        await reply.start_stream(*self._head)
+        await reply.event(event.raw)
+        await reply.end()

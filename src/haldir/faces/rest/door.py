@@ -1,0 +1,105 @@
+"""Where every HTTP request comes in: it gets an id, and whatever goes wrong behind it becomes one answer."""
+
+import logging
+import re
+import secrets
+import traceback
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from haldir.faces.rest.body import ClientGone
+from haldir.faces.rest.reply import Exchange, Header, error_reply
+from haldir.kernel.errors import HaldirError
+
+REQUEST_ID_BYTES = 16
+PREFLIGHT_SECONDS = b"600"  # Browsers cap this at some minutes anyhow.
+
+SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
+    (b"cache-control", b"no-store"),
+)
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_log = logging.getLogger(__name__)
+
+
+class Door:
+    """Wraps the routes. `allowed_origins` are the browsers' origins that may read answers; none by default."""
+
+    def __init__(self, routes: ASGIApp, allowed_origins: Sequence[str]) -> None:
+        self._routes = routes
+        self._allowed_origins = frozenset(origin.encode() for origin in allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
+            return
+        exchange = Exchange(_request_id(scope["headers"]))
+        scope["state"] = {**scope.get("state", {}), "exchange": exchange}
+        cors = self._cors_headers(scope["headers"])
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                named = (b"x-request-id", exchange.request_id.encode())
+                message["headers"] = [*message["headers"], named, *SECURITY_HEADERS, *cors, *exchange.headers]
+            await send(message)
+
+        try:
+            await self._routes(scope, receive, answer)
+        except ClientGone:
+            return
+        except HaldirError as error:
+            await error_reply(error, exchange.request_id).send(answer)
+        except Exception as error:  # noqa: BLE001 - the face is where a fault ends: one log line, one answer.
+            _report(error, scope, exchange)
+            if not started:
+                fault = HaldirError("Something went wrong inside Haldir; its log has more under this request_id.")
+                await error_reply(fault, exchange.request_id).send(answer)
+
+    def _cors_headers(self, headers: Sequence[Header]) -> list[Header]:
+        """Return what lets a browser's page read the answer, if the operator named its origin."""
+        if not self._allowed_origins:
+            return []
+        origin = next((value for name, value in headers if name == b"origin"), b"")
+        if origin not in self._allowed_origins:
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
+            (
+                b"access-control-allow-headers",
+                b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID, X-Session-ID",
+            ),
+            (b"access-control-expose-headers", b"Retry-After, X-Request-ID"),
+            (b"access-control-max-age", PREFLIGHT_SECONDS),
+        ]
+
+
+def _request_id(headers: Sequence[Header]) -> str:
+    """Return the id the client gave, if it is fit for logs and headers; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(REQUEST_ID_BYTES)
+
+
+def _report(error: Exception, scope: Scope, exchange: Exchange) -> None:
+    """Log where it went wrong, but neither values nor messages: they may hold what was secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    particulars = {
+        "request_id": exchange.request_id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "error": type(error).__qualname__,
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    _log.error("unhandled_error", extra={"event": particulars})

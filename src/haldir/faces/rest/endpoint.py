@@ -1,0 +1,128 @@
+"""One path of the catalogue: from bytes to the operation's request struct, and from its response to bytes."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from haldir.faces.rest.body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX, discard_body, json_object, read_body
+from haldir.faces.rest.reply import CHALLENGE, ERRORS_FROM, UNAUTHORIZED, Reply, encode, error_reply, exchange_of
+from haldir.faces.rest.request_rate import RequestRate
+from haldir.kernel.errors import HaldirError, InvalidRequest, MethodNotAllowed
+from haldir.operations.authenticate import authenticate, authorize
+from haldir.operations.caller import Caller
+from haldir.operations.catalogue import Operation
+from haldir.operations.context import Context
+from haldir.operations.wire import StatusResponse, decode_request
+
+QUERY_FIELDS_MAX = 64  # Far more than any operation has.
+BODY_METHODS = frozenset({"POST", "PUT"})
+
+_BEARER = re.compile(r"\s*bearer\s+", re.IGNORECASE)
+
+
+class Endpoint:
+    """All operations of one path, by method."""
+
+    def __init__(
+        self, ctx: Context, operations: dict[str, Operation], rate: RequestRate | None, body_seconds_max: float
+    ) -> None:
+        self._ctx, self._operations, self._rate, self._body_seconds_max = ctx, operations, rate, body_seconds_max
+        self._methods = ", ".join(sorted({*operations, "OPTIONS"} | ({"HEAD"} if "GET" in operations else set())))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        operation = self._operations.get(method)
+        if operation is not None:
+            reply = await self._answer(operation, scope, receive)
+        else:
+            reply = method_reply(scope, self._methods)
+        await reply.send(send)
+
+    async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply:
+        exchange = exchange_of(scope)
+        try:
+            query = _query(scope["query_string"])
+            caller = await self._admit(operation, scope, query)
+        except HaldirError as error:
+            await discard_body(receive, self._body_seconds_max)
+            return error_reply(error, exchange.request_id)
+        # Only now, for a body takes memory.
+        bytes_max = BODY_BYTES_MAX if caller else STRANGERS_BODY_BYTES_MAX
+        body = await read_body(receive, self._body_seconds_max, bytes_max)
+        try:
+            request = _request(operation, body, query, scope["path_params"])
+            result = await operation.run(self._ctx, caller, request)
+        except HaldirError as error:
+            extras = operation.refusal_extras(error) if operation.refusal_extras else None
+            return error_reply(error, exchange.request_id, extras)
+        return _reply(operation, result, exchange.request_id)
+
+    async def _admit(self, operation: Operation, scope: Scope, query: dict[str, str]) -> Caller | None:
+        """Return who asks, once it is clear that they may ask this; None is a stranger who may."""
+        bearer, session_id = _credentials(scope)
+        if bearer is None and operation.anonymous:
+            return None
+        if session_id is None and "session_id" not in operation.request.__struct_fields__:
+            session_id = query.get("session_id")
+        caller = await authenticate(self._ctx, bearer, session_id)
+        if self._rate is not None:
+            exchange_of(scope).headers += self._rate.take(caller)
+            self._rate.check(caller)
+        await authorize(self._ctx, caller, operation)
+        return caller
+
+
+def method_reply(scope: Scope, methods: str) -> Reply:
+    """Answer OPTIONS, or say which methods there are."""
+    allow = (b"allow", methods.encode())
+    if scope["method"] == "OPTIONS":
+        return Reply(200, b"{}", (allow,))
+    refusal = MethodNotAllowed(f"{scope['method']} does not work here; {methods} do.")
+    reply = error_reply(refusal, exchange_of(scope).request_id)
+    return msgspec.structs.replace(reply, headers=(*reply.headers, allow))
+
+
+def _credentials(scope: Scope) -> tuple[str | None, str | None]:
+    """Return the credential that was presented, and the session it is to act in."""
+    authorization = api_key = session_id = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = _BEARER.sub("", value.decode("latin-1"), count=1).strip()
+        elif name == b"x-api-key":
+            api_key = value.decode("latin-1").strip()
+        elif name == b"x-session-id":
+            session_id = value.decode("latin-1").strip()
+    return authorization or api_key or None, session_id or None
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        raise InvalidRequest(f"the query has more than {QUERY_FIELDS_MAX} fields") from None
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"`{twice}` stands twice in the query", twice)
+    return query
+
+
+def _request(operation: Operation, body: bytes, query: dict[str, str], path: dict[str, Any]) -> msgspec.Struct:
+    if operation.method in BODY_METHODS:
+        return decode_request(operation.request, json_object(body), path)
+    return decode_request(operation.request, {}, {**query, **path})
+
+
+def _reply(operation: Operation, result: msgspec.Struct, request_id: str) -> Reply:
+    if not isinstance(result, StatusResponse):
+        return Reply(operation.status, encode(result))
+    body = bytes(result.body)
+    if result.status >= ERRORS_FROM:
+        members = body.lstrip()[1:].lstrip()
+        comma = b"" if members.startswith(b"}") else b","
+        body = b'{"request_id":' + encode(request_id) + comma + members
+    return Reply(result.status, body, (CHALLENGE,) if result.status == UNAUTHORIZED else ())

@@ -1,0 +1,98 @@
+"""What goes back: one shape for every answer and, rendered here and nowhere else, for every error."""
+
+from typing import Any
+
+import msgspec
+from starlette.types import Scope, Send
+
+from haldir.kernel.errors import (
+    HaldirError,
+    InsufficientScope,
+    InvalidRequest,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    RateLimited,
+    Refused,
+    RequestTimeout,
+    Unauthenticated,
+    Unavailable,
+)
+
+Header = tuple[bytes, bytes]
+
+JSON_TYPE: Header = (b"content-type", b"application/json")
+CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="haldir"')
+CLOSE: Header = (b"connection", b"close")
+UNAUTHORIZED = 401
+ERRORS_FROM = 400
+
+encode = msgspec.json.Encoder().encode
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = ()
+
+    async def send(self, send: Send) -> None:
+        length = (b"content-length", str(len(self.body)).encode())
+        await send(
+            {"type": "http.response.start", "status": self.status, "headers": [JSON_TYPE, length, *self.headers]}
+        )
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Exchange:
+    """What one request carries beside its scope: its id, and headers that any answer to it shall have."""
+
+    __slots__ = ("headers", "request_id")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.headers: list[Header] = []
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    exchange: Exchange = scope["state"]["exchange"]
+    return exchange
+
+
+def error_reply(error: HaldirError, request_id: str, extras: dict[str, Any] | None = None) -> Reply:
+    """Return an error as WIRE.md §0 asks: error, code, request_id, and what helps; `extras` of the operation win."""
+    refusal = error.refusal if isinstance(error, Refused) else error.code
+    status, hint = (error.kind.status, error.kind.hint) if isinstance(error, Refused) else (error.status, error.hint)
+    body: dict[str, Any] = {"error": error.message, "code": refusal, "request_id": request_id}
+    if hint:
+        body["hint"] = hint
+    body |= _particulars(error)
+    if extras:
+        body |= extras
+    return Reply(status, encode(body), tuple(_headers(error, status)))
+
+
+def _particulars(error: HaldirError) -> dict[str, Any]:
+    match error:
+        case InvalidRequest(field=str() as field):
+            return {"field": field}
+        case InsufficientScope(required=required, granted=granted):
+            return {"required": required, "granted": granted}
+        case PayloadTooLarge(max_bytes=max_bytes):
+            return {"max_bytes": max_bytes}
+        case RateLimited(retry_after_seconds=seconds) | Unavailable(retry_after_seconds=seconds):
+            return {"retry_after": seconds}
+        case Refused(call_id=call_id) | OutcomeUnknown(call_id=call_id) if call_id:
+            return {"call_id": call_id}
+    return {}
+
+
+def _headers(error: HaldirError, status: int) -> list[Header]:
+    match error:
+        case RateLimited(retry_after_seconds=seconds) | Unavailable(retry_after_seconds=seconds):
+            return [(b"retry-after", str(seconds).encode())]
+        case PayloadTooLarge() | RequestTimeout():
+            return [CLOSE]  # What is still on its way of the body must not be read as the next request.
+        case Unauthenticated():
+            return [CHALLENGE]
+    return [CHALLENGE] if status == UNAUTHORIZED else []

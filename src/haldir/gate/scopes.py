@@ -1,0 +1,74 @@
+"""Scopes: what a session or a key may do. Whole strings; no word is special but `*`.
+
+Session scopes are free words (`read`, `execute:files:read_file`); key scopes are `resource:action`.
+"""
+
+from collections.abc import Iterable
+
+from haldir.kernel.errors import InvalidRequest, InvalidScope
+from haldir.kernel.money import BadAmount, parse_amount
+
+SCOPES_MAX = 64  # More than any session needs; keeps a row and each check small.
+SCOPE_CHARS_MAX = 300  # execute:U:T with an upstream and a tool name of 128 characters each.
+RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "admin"})
+ACTIONS = frozenset({"read", "write", "*"})
+ALL = "*"
+
+
+def covers(granted: Iterable[str], wanted: str) -> bool:
+    """Tell whether one of the granted session scopes is `wanted`, stands above it (`x` above `x:y`), or is `*`."""
+    return any(scope in (wanted, ALL) or wanted.startswith(f"{scope.removesuffix(':*')}:") for scope in granted)
+
+
+def parse_session_scopes(scopes: Iterable[str]) -> tuple[tuple[str, ...], int | None]:
+    """Return the scopes to store and the budget in micro-units that a `spend:N` among them names."""
+    found: dict[str, None] = {}
+    limit: int | None = None
+    for scope in scopes:
+        _check_session_scope(scope)
+        if scope.startswith("spend:"):
+            if limit is not None:
+                raise InvalidRequest("scopes name a spend:N more than once", "scopes")
+            limit = _spend_limit(scope)
+            found["spend"] = None
+        else:
+            found[scope] = None
+    if len(found) > SCOPES_MAX:
+        raise InvalidRequest(f"more than {SCOPES_MAX} scopes", "scopes")
+    return tuple(found), limit
+
+
+def key_covers(granted: Iterable[str], required: str) -> bool:
+    """Tell whether key scopes allow `required`; `write` implies `read` of the same resource."""
+    resource, _, action = required.partition(":")
+    enough = {ALL, required, f"{resource}:*"} | ({f"{resource}:write"} if action == "read" else set())
+    return any(scope in enough for scope in granted)
+
+
+def key_covers_all(granted: tuple[str, ...], wanted: Iterable[str]) -> bool:
+    """Tell whether a key with `granted` is at least as broad as one with `wanted`."""
+    return all(key_covers(granted, scope) for scope in wanted)
+
+
+def parse_key_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return key scopes sorted and without doubles; refuse what is not in the vocabulary (WIRE.md §0)."""
+    found = sorted({scope.strip() for scope in scopes})
+    if not found:
+        raise InvalidScope("scopes must not be empty", "scopes")
+    for scope in found:
+        resource, _, action = scope.partition(":")
+        if scope != ALL and (resource not in RESOURCES or action not in ACTIONS):
+            raise InvalidScope(f"{scope!r} is no key scope: * or <resource>:read|write|*", "scopes")
+    return tuple(found)
+
+
+def _check_session_scope(scope: str) -> None:
+    if not scope or len(scope) > SCOPE_CHARS_MAX or not scope.isprintable() or any(char.isspace() for char in scope):
+        raise InvalidRequest(f"a scope is 1 to {SCOPE_CHARS_MAX} printable characters without spaces", "scopes")
+
+
+def _spend_limit(scope: str) -> int:
+    try:
+        return parse_amount(scope.removeprefix("spend:"))
+    except BadAmount as error:
+        raise InvalidRequest(f"in the scope {scope!r} the amount {error}", "scopes") from None

@@ -1,0 +1,278 @@
+"""The four commands in the life of a tool call: admit, settle, lapse, resolve.
+
+Identity, policy and money meet here; all of it is decided from rows under the log head.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+
+from haldir.gate.liveness import chain, foreign_refusal, session_refusal
+from haldir.gate.model import Session
+from haldir.gate.scopes import covers
+from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
+from haldir.journal.working_set import WorkingSet
+from haldir.kernel.clock import MILLISECOND, SECOND, Micros
+from haldir.kernel.money import CURRENCY, format_amount
+from haldir.ledger.budgets import budgets_of, reserved, resolution, resolved, spend_refusal
+from haldir.ledger.model import Budget, Reservation
+from haldir.operations.session_commands import family_needs
+from haldir.policy.judgement import Judgement, RateAbove
+from haldir.policy.rates import after_call, count_within_minute, seconds_to_wait
+from haldir.proxy.model import Call, PolicyEpoch, RateWindow, Tool, Upstream
+from haldir.storage.rows import Find, Row
+
+LAPSE_GRACE_SECONDS = 60  # After its deadline: a Settle that is still on its way has landed by then.
+
+Refusal = tuple[str, str]
+
+
+class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call would cost, as read from its arguments. `fault` says why it could not be read.
+
+    `ruled`: the operator set a price for this tool. Otherwise it is the top-level `amount`, and counts only
+    where a budget stands.
+    """
+
+    micros: int = 0
+    currency: str = CURRENCY
+    ruled: bool = False
+    fault: str = ""
+
+
+class Admit(Command, frozen=True, tag="call.admit"):
+    """Let one tool call through, or not, and set its price aside on the session and all above it.
+
+    `fault` is a refusal that was certain before the journal was asked, as (code, reason).
+    """
+
+    LISTED = True
+
+    call_id: str
+    session_id: str
+    upstream: str
+    upstream_version: int
+    tool: str
+    arguments_digest: str
+    judgement: Judgement
+    deadline_ms: int
+    charge: Charge = Charge()
+    fault: tuple[str, str] | None = None
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield from family_needs(rows, self.session_id)
+        yield PolicyEpoch.at()
+        yield Upstream.at(self.upstream)
+        yield Tool.at(self.upstream, self.tool)
+        for pending in self.judgement.pending:
+            if holder := self._holder(rows, pending.when):
+                yield RateWindow.at(pending.policy_id, holder)
+
+    def subject(self) -> Subject:
+        return Subject(self.session_id, "", self.upstream, self.tool)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        if refusal := session_refusal(rows, self.session_id, now):
+            return deny(*refusal, self.subject())
+        session = rows.the(Session, self.session_id)
+        if refusal := foreign_refusal(self.asked_by, session):
+            return deny(*refusal, self.subject())
+        about = Subject(session.id, session.agent_id, self.upstream, self.tool)
+        if self._stale(rows, now):
+            return STALE
+        refusal = self.fault or self._tool_refusal(rows, session) or self._policy_refusal(rows, now)
+        if refusal:
+            return deny(*refusal, about)
+        budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
+        refusal, micros = self._price(budgets)
+        if refusal or (refusal := spend_refusal(budgets, micros, self.charge.currency)):
+            return deny(*refusal, about)
+        return allow(*self._admitted(rows, session, budgets, micros, now), about=about)
+
+    def _stale(self, rows: WorkingSet, now: Micros) -> bool:
+        epoch = rows.get(PolicyEpoch)
+        upstream = rows.get(Upstream, self.upstream)
+        return (
+            (epoch.epoch if epoch else 0) != self.judgement.epoch
+            or (self.judgement.valid_until is not None and now >= self.judgement.valid_until)
+            or (upstream is not None and upstream.version != self.upstream_version)
+        )
+
+    def _tool_refusal(self, rows: WorkingSet, session: Session) -> Refusal | None:
+        if not self.upstream:
+            return "tool_not_found", f"None or several upstreams offer {self.tool!r}; name it as upstream.tool."
+        upstream = rows.get(Upstream, self.upstream)
+        if upstream is None:
+            return "upstream_not_found", f"There is no upstream {self.upstream!r}."
+        scope = upstream.scope_of(self.tool)
+        if not covers(session.scopes, scope):
+            return "scope_missing", f"The tool {self.tool!r} of {self.upstream!r} needs the scope {scope!r}."
+        tool = rows.get(Tool, self.upstream, self.tool)
+        if tool is None:
+            return "tool_not_found", f"The upstream {self.upstream!r} offers no tool {self.tool!r}."
+        if tool.quarantined:
+            return "tool_quarantined", f"The definition of {self.tool!r} is not the one that was accepted."
+        return None
+
+    def _policy_refusal(self, rows: WorkingSet, now: Micros) -> Refusal | None:
+        if self.judgement.denied_by:
+            return "policy_denied", self.judgement.reason
+        for pending in self.judgement.pending:
+            counts = self._window(rows, pending.when).counts
+            if count_within_minute(counts, now) >= pending.when.max_per_minute:
+                wait = seconds_to_wait(counts, now, pending.when.max_per_minute)
+                return "rate_exceeded", f"{pending.reason} Wait {wait} s."
+        return None
+
+    def _price(self, budgets: list[Budget]) -> tuple[Refusal | None, int]:
+        """Return what the call costs, or why that cannot be told."""
+        if not self.charge.ruled and all(budget.limit_micros is None for budget in budgets):
+            return None, 0
+        if self.charge.fault:
+            return ("amount_invalid", self.charge.fault), 0
+        return None, self.charge.micros
+
+    def _admitted(
+        self, rows: WorkingSet, session: Session, budgets: list[Budget], micros: int, now: Micros
+    ) -> Iterator[Row]:
+        yield Call(
+            self.call_id,
+            session.id,
+            session.agent_id,
+            self.upstream,
+            self.tool,
+            self.arguments_digest,
+            micros,
+            self.judgement.epoch,
+            now,
+            now + self.deadline_ms * MILLISECOND,
+        )
+        for pending in self.judgement.pending:
+            window = self._window(rows, pending.when)
+            yield window.but(counts=after_call(window.counts, now))
+        if micros:
+            yield Reservation(self.call_id, session.id, "call", self.charge.currency, micros, now)
+            yield from reserved(budgets, micros)
+
+    def _window(self, rows: WorkingSet, rate: RateAbove) -> RateWindow:
+        holder = self._holder(rows, rate) or ""
+        return rows.get(RateWindow, rate.policy_id, holder) or RateWindow(rate.policy_id, holder)
+
+    def _holder(self, rows: WorkingSet, rate: RateAbove) -> str | None:
+        """Return whose calls the rate counts together; None while that row is not loaded yet."""
+        match rate.holder:
+            case "session":
+                return f"session:{self.session_id}"
+            case "agent":
+                session = rows.peek(Session, self.session_id)
+                return f"agent:{session.agent_id}" if session else None
+        return "tenant"
+
+
+class Settle(Command, frozen=True, tag="call.settle"):
+    """Close an admitted call: post its price, void it, or say that nobody knows whether it happened.
+
+    Late is fine: an indeterminate call that nobody resolved takes its outcome from here.
+    """
+
+    call_id: str
+    state: Literal["posted", "voided", "indeterminate"]
+    result_digest: str = ""
+    error: str = ""
+    latency_ms: int = 0
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield from call_needs(rows, self.call_id)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        call = rows.get(Call, self.call_id)
+        if refusal := unresolved_refusal(call, self.call_id):
+            return deny(*refusal)
+        assert call is not None
+        changed = call.but(state=self.state, error=self.error, result_digest=self.result_digest, settled_at=now)
+        if self.state == "indeterminate":  # Its money stays set aside: it may have been spent.
+            return allow(changed, about=subject_of(call))
+        posted_micros = call.price_micros if self.state == "posted" else 0
+        return allow(changed, *lifted(rows, call, posted_micros, now), about=subject_of(call))
+
+
+class Lapse(Command, frozen=True, tag="call.lapse"):
+    """Mark a call whose outcome never came: past its deadline and the grace it is indeterminate."""
+
+    call_id: str
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield Call.at(self.call_id)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        call = rows.get(Call, self.call_id)
+        if call is None or call.state != "open":
+            return deny("call_not_open", f"The call {self.call_id} is not open.")
+        if now < call.deadline_at + LAPSE_GRACE_SECONDS * SECOND:
+            return deny("call_not_open", f"The call {self.call_id} may still be settled.", subject_of(call))
+        return allow(call.but(state="indeterminate", error="lapsed", settled_at=now), about=subject_of(call))
+
+
+class CallResolved(msgspec.Struct, frozen=True):
+    state: str
+    posted_micros: int
+
+
+class Resolve(Command, frozen=True, tag="call.resolve"):
+    """Let a person say how an indeterminate call ended; `amount_micros` None posts all that was reserved."""
+
+    call_id: str
+    state: Literal["posted", "voided"]
+    amount_micros: int | None = None
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield from call_needs(rows, self.call_id)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        call = rows.get(Call, self.call_id)
+        if call is None:
+            return deny("call_not_found", f"There is no call {self.call_id}.")
+        if call.state != "indeterminate":
+            return deny("call_not_open", f"The call {self.call_id} is {call.state}.", subject_of(call))
+        posted_micros = 0
+        if self.state == "posted":
+            posted_micros = call.price_micros if self.amount_micros is None else self.amount_micros
+        if posted_micros > call.price_micros:
+            most = format_amount(call.price_micros)
+            return deny("amount_exceeds_reserved", f"Only {most} was reserved for this call.", subject_of(call))
+        changed = call.but(state=self.state, settled_at=now, resolved_by=str(self.asked_by))
+        result = CallResolved(self.state, posted_micros)
+        return allow(changed, *lifted(rows, call, posted_micros, now), about=subject_of(call), result=result)
+
+
+def call_needs(rows: WorkingSet, call_id: str) -> Iterator[Find]:
+    """Name the rows that closing a call touches."""
+    yield Call.at(call_id)
+    call = rows.peek(Call, call_id)
+    if call is not None and call.price_micros:
+        yield Reservation.at(call_id)
+        yield from family_needs(rows, call.session_id)
+
+
+def unresolved_refusal(call: Call | None, call_id: str) -> Refusal | None:
+    """Return why a call cannot be settled any more, or None."""
+    if call is None:
+        return "call_not_found", f"There is no call {call_id}."
+    if call.state not in {"open", "indeterminate"}:
+        return "call_not_open", f"The call {call_id} is {call.state} already."
+    return None
+
+
+def lifted(rows: WorkingSet, call: Call, posted_micros: int, now: Micros) -> Iterator[Row]:
+    """Return the money rows of a call as they stand once its reservation is resolved."""
+    if not call.price_micros:
+        return
+    reservation = rows.the(Reservation, call.id)
+    session = rows.the(Session, call.session_id)
+    yield from resolved(budgets_of(rows, [session.id, *session.lineage]), reservation, posted_micros)
+    yield resolution(reservation, posted_micros, now)
+
+
+def subject_of(call: Call) -> Subject:
+    return Subject(call.session_id, call.agent_id, call.upstream, call.tool)

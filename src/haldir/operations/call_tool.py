@@ -1,0 +1,190 @@
+"""One governed tool call, from judgement to settlement: the one way a tool is ever called.
+
+What is true after a crash at each line is said where it stands.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from haldir.journal.command import Outcome
+from haldir.kernel import ids, strict_json
+from haldir.kernel.errors import OutcomeUnknown, Refused, Unavailable, UpstreamError
+from haldir.kernel.ids import OpId
+from haldir.operations.acting import acting_session
+from haldir.operations.books import KnownUpstream
+from haldir.operations.call_commands import Admit, Settle
+from haldir.operations.caller import Caller
+from haldir.operations.context import Context
+from haldir.operations.policies import PoliciesUnavailable
+from haldir.operations.price import charge_of
+from haldir.operations.upstreams import discover, known_upstream
+from haldir.policy.facts import Facts
+from haldir.policy.judgement import Judgement
+from haldir.proxy.model import DEADLINE_SECONDS
+
+ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
+SETTLE_WAITS_SECONDS = (0.1, 0.5, 2.0)  # A store that restarts is back by then; after that the caller is told.
+ERROR_CHARS_MAX = 500  # An upstream's words in an entry; enough to recognise them.
+SECRET_REFERENCE = "${secret:"  # noqa: S105 - the opening of a reference, no secret.
+ENDED = frozenset({"session_expired", "session_revoked", "session_not_found"})
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """What is asked: one tool of one upstream, by a caller, in a session. `arguments` is a strict_json tree."""
+
+    caller: Caller
+    session_id: str
+    upstream: str
+    tool: str
+    arguments: dict[str, Any]
+
+
+class CallEnd(msgspec.Struct, frozen=True):
+    """How forwarding ended. `answer` is what the caller is to get; `error` says why it did not go well."""
+
+    state: Literal["posted", "voided", "indeterminate"]
+    answer: bytes
+    error: str = ""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    call_id: str
+    op_id: OpId
+    deadline_seconds: float
+
+
+Forward = Callable[[str, float], Awaitable[CallEnd]]
+
+
+async def call_tool(ctx: Context, call: ToolCall, forward: Forward) -> CallEnd:
+    """Run one tool call under governance: judge it, admit it, forward it, settle it.
+
+    It runs to its end even if whoever awaits it goes away. Raises Refused (recorded), Unavailable (nothing was
+    forwarded), UpstreamError (settled accordingly), or OutcomeUnknown (forwarded, and its end is not stored).
+    """
+    task = asyncio.create_task(_run(ctx, call, forward))
+    ctx.in_flight.add(task)
+    task.add_done_callback(ctx.in_flight.discard)
+    return await asyncio.shield(task)
+
+
+async def _run(ctx: Context, call: ToolCall, forward: Forward) -> CallEnd:
+    admitted = await admit(ctx, call)  # Recorded before it happens, refused or not.
+    started_at = ctx.clock()
+    try:
+        end = await forward(admitted.call_id, admitted.deadline_seconds)  # A crash in here leaves an open intent.
+    except UpstreamError as error:
+        state: Literal["voided", "indeterminate"] = "indeterminate" if error.sent else "voided"
+        await settle(ctx, call, admitted, CallEnd(state, b"", error.message), started_at)
+        raise
+    await settle(ctx, call, admitted, end, started_at)  # The sweeper finds what never got here.
+    return end
+
+
+async def admit(ctx: Context, call: ToolCall) -> Admitted:
+    """Have the call decided. Raises Refused with the call's id, or Unavailable."""
+    admitted, outcome = await _admitted(ctx, call)
+    if call.caller.credential.kind == "agent" and outcome.code in ENDED:
+        # Its session ended since it was looked up; an agent key acts in the next one.
+        ctx.agent_sessions.pop((call.caller.tenant, call.caller.credential.id), None)
+        session_id = await acting_session(ctx, call.caller)
+        admitted, outcome = await _admitted(ctx, msgspec.structs.replace(call, session_id=session_id))
+    if not outcome.allowed:
+        raise Refused(outcome.code, outcome.reason, call_id=admitted.call_id)
+    return admitted
+
+
+async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd, started_at: int) -> None:
+    """Store how the call ended, trying again while the store is away. Raises OutcomeUnknown."""
+    command = Settle(
+        op_id=f"{admitted.op_id}.settle",
+        call_id=admitted.call_id,
+        state=end.state,
+        result_digest=(await ctx.keyring.tenant(call.caller.tenant)).digest("result", end.answer),
+        error=end.error[:ERROR_CHARS_MAX],
+        latency_ms=(ctx.clock() - started_at) // 1000,
+    )
+    for wait_seconds in (*SETTLE_WAITS_SECONDS, None):
+        try:
+            await ctx.journal.apply(call.caller.tenant, command)
+        except Unavailable as error:
+            if wait_seconds is None:
+                raise OutcomeUnknown(admitted.call_id) from error
+            await asyncio.sleep(wait_seconds)
+        else:
+            return
+
+
+async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
+    """Judge and apply Admit, anew for as long as the rules change in between."""
+    op_id = ctx.new_op()
+    for _ in range(ADMIT_TRIES):
+        command = await _judged(ctx, call, op_id)
+        outcome = await ctx.journal.apply(call.caller.tenant, command)
+        if not outcome.stale:
+            return Admitted(command.call_id, op_id, command.deadline_ms / 1000), outcome
+        ctx.upstreams.forget(call.caller.tenant)
+        ctx.policies.forget(call.caller.tenant)
+    raise Unavailable("The rules kept changing while the call was judged; nothing was decided.")
+
+
+async def _judged(ctx: Context, call: ToolCall, op_id: OpId) -> Admit:
+    """Gather what is certain before the journal is asked: judgement, price, faults."""
+    tenant = call.caller.tenant
+    known = await known_upstream(ctx, tenant, call.upstream)
+    judgement, fault = await _judgement(ctx, call)
+    fault = fault or _argument_fault(call.arguments) or await _discovery_fault(ctx, call, known)
+    keys = await ctx.keyring.tenant(tenant)
+    return Admit(
+        op_id=op_id,
+        asked_by=call.caller.credential,
+        call_id=ids.call_id(op_id),
+        session_id=call.session_id,
+        upstream=call.upstream,
+        upstream_version=known.upstream.version if known else 0,
+        tool=call.tool,
+        arguments_digest=keys.digest("arguments", strict_json.encode(call.arguments)),
+        judgement=judgement,
+        charge=charge_of(known.upstream.rule(call.tool) if known else None, call.arguments),
+        deadline_ms=round((known.config.deadline_seconds if known else DEADLINE_SECONDS) * 1000),
+        fault=fault,
+    )
+
+
+async def _judgement(ctx: Context, call: ToolCall) -> tuple[Judgement, tuple[str, str] | None]:
+    try:
+        policies = await ctx.policies.current(call.caller.tenant)
+    except PoliciesUnavailable as error:
+        return Judgement(error.epoch), (error.code, error.message)
+    facts = Facts(call.upstream, call.tool, call.arguments, call.session_id, "", ctx.clock())
+    return policies.judge(facts), None
+
+
+def _argument_fault(arguments: Any) -> tuple[str, str] | None:
+    if not _mentions_secret(arguments):
+        return None
+    return "secret_reference", "The arguments hold a secret reference, and this Haldir cannot fill it yet."
+
+
+def _mentions_secret(value: Any) -> bool:
+    match value:
+        case str():
+            return SECRET_REFERENCE in value
+        case dict():
+            return any(SECRET_REFERENCE in name or _mentions_secret(item) for name, item in value.items())
+        case list():
+            return any(_mentions_secret(item) for item in value)
+    return False
+
+
+async def _discovery_fault(ctx: Context, call: ToolCall, known: KnownUpstream | None) -> tuple[str, str] | None:
+    """Make sure that the upstream was asked for its tools; a tool that nobody could ask for is no unknown tool."""
+    if known is None:
+        return None
+    discovery = await discover(ctx, call.caller.tenant, known, call.tool)
+    if discovery.error and call.tool not in discovery.definitions:
+        return "upstream_unavailable", f"The upstream {call.upstream!r} cannot be asked: {discovery.error}"
+    return None

@@ -1,0 +1,36 @@
+"""The catalogue: every public verb declared once. REST, OpenAPI, the CLI and the docs are its projections."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+
+from haldir.kernel.errors import HaldirError
+from haldir.operations.context import Context
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Run = Callable[[Context, Any, Any], Awaitable[msgspec.Struct]]  # Context, Caller, an instance of `request`.
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One public verb.
+
+    `request` has one field for each input: those named in braces in `path` come from there, the rest from the
+    query (GET, DELETE) or the JSON body. `scope` is the key scope an API key needs; None means any credential
+    will do. `session` says that a session token or agent key may ask too, each confined to its own session.
+    """
+
+    name: str
+    method: Method
+    path: str
+    summary: str
+    scope: str | None
+    request: type[msgspec.Struct]
+    response: type[msgspec.Struct]
+    run: Run
+    status: int = 200
+    session: bool = False
+    refusals: tuple[str, ...] = ()  # Codes of decisions against it, out of kernel.errors.REFUSALS.
+    tag: str = ""
+    anonymous: bool = False  # May be asked without any credential: `run` is then given None for the caller.
+    refusal_extras: Callable[[HaldirError], dict[str, Any]] | None = None  # Members its error bodies have besides.

@@ -1,0 +1,60 @@
+"""Every command there is: what a log may hold, for those who replay it."""
+
+import msgspec
+
+from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
+from haldir.gate.liveness import credential_refusal
+from haldir.gate.model import Agent, ApiKey, Session, Tenant
+from haldir.ledger.model import Budget, Reservation
+from haldir.operations.audit_commands import LogAction
+from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
+from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.refusals import RecordRefusal
+from haldir.operations.session_commands import CreateSession, OpenAgentSession
+from haldir.proxy.commands import AcceptTool, AddPolicy, AddUpstream, ObserveTools, RemovePolicy, RemoveUpstream
+from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
+from haldir.storage.rows import Credential, Row
+from haldir.watch.replay import Laws
+
+AnyCommand = (
+    CreateTenant
+    | CreateKey
+    | RevokeKey
+    | CreateAgent
+    | RevokeAgent
+    | OpenAgentSession
+    | CreateSession
+    | RevokeSession
+    | AuthorizePayment
+    | LogAction
+    | AddUpstream
+    | RemoveUpstream
+    | ObserveTools
+    | AcceptTool
+    | AddPolicy
+    | RemovePolicy
+    | Admit
+    | Settle
+    | Lapse
+    | Resolve
+    | RecordRefusal
+)
+
+# Every table that follows from the log alone.
+ROW_TYPES: tuple[type[Row], ...] = (
+    Tenant,
+    ApiKey,
+    Agent,
+    Session,
+    Credential,
+    Budget,
+    Reservation,
+    Upstream,
+    Tool,
+    StoredPolicy,
+    PolicyEpoch,
+    RateWindow,
+    Call,
+)
+
+LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, ROW_TYPES)

@@ -1,0 +1,52 @@
+"""What operations work with: built once by app.py, handed down by argument."""
+
+import asyncio
+import secrets
+from typing import Any
+
+import msgspec
+
+from haldir.journal.journal import Journal
+from haldir.kernel import ids
+from haldir.kernel.clock import Clock, Micros
+from haldir.kernel.ids import OpId, TenantId
+from haldir.kernel.secret import Secret
+from haldir.operations.books import Directory, UpstreamBook
+from haldir.operations.policies import PolicyBook
+from haldir.operations.refusals import RefusalLog
+from haldir.proxy.pool import UpstreamPool
+from haldir.storage.engine import Engine
+from haldir.vault.keyring import Keyring
+
+
+class AgentSession(msgspec.Struct, frozen=True):
+    """The session an agent was last seen in; expiry None is until revoked."""
+
+    session_id: str
+    expires_at: Micros | None
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a running Haldir. The last four are memory: losing them loses nothing."""
+
+    journal: Journal
+    store: Engine
+    keyring: Keyring
+    pool: UpstreamPool
+    policies: PolicyBook
+    refusals: RefusalLog
+    clock: Clock
+    allow_private: bool = False  # Whether upstreams registered by API may reach private addresses.
+    bootstrap_token: Secret[str] | None = None
+    directory: Directory = msgspec.field(default_factory=Directory)
+    upstreams: UpstreamBook = msgspec.field(default_factory=UpstreamBook)
+    agent_sessions: dict[tuple[TenantId, str], AgentSession] = {}
+    in_flight: set["asyncio.Task[Any]"] = msgspec.field(default_factory=set)
+
+    def new_op(self) -> OpId:
+        return new_op(self.clock)
+
+
+def new_op(clock: Clock) -> OpId:
+    """Return an op_id of now."""
+    return ids.op_id(clock(), secrets.token_bytes(ids.ENTROPY_BYTES))

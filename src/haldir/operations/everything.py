@@ -1,0 +1,16 @@
+"""The catalogue as a whole: every public verb, in the order the reference lists them."""
+
+from haldir.operations.catalogue import Operation
+from haldir.operations.verbs import agents, audit, calls, keys, payments, policies, proxy_call, sessions, upstreams
+
+OPERATIONS: tuple[Operation, ...] = (
+    *keys.OPERATIONS,
+    *agents.OPERATIONS,
+    *sessions.OPERATIONS,
+    *payments.OPERATIONS,
+    *audit.OPERATIONS,
+    *upstreams.OPERATIONS,
+    *proxy_call.OPERATIONS,
+    *policies.OPERATIONS,
+    *calls.OPERATIONS,
+)

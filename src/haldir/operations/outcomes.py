@@ -1,0 +1,30 @@
+"""From a command to its outcome: the result if it was allowed, the refusal raised if it was not."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
+from haldir.journal.command import Command, Outcome
+from haldir.kernel.errors import Refused
+from haldir.kernel.ids import TenantId
+from haldir.operations.context import Context
+from haldir.storage.rows import Part
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+async def allowed(ctx: Context, tenant: TenantId, command: Command, parts: Sequence[Part] = ()) -> Outcome:
+    """Apply a command and return its outcome. Raises Refused if it was denied."""
+    outcome = await ctx.journal.apply(tenant, command, parts)
+    if not outcome.allowed:
+        raise Refused(outcome.code, outcome.reason)
+    return outcome
+
+
+async def allowed_result(
+    ctx: Context, tenant: TenantId, command: Command, result_type: type[T], parts: Sequence[Part] = ()
+) -> T:
+    """Apply a command and return what its decision computed. Raises Refused if it was denied."""
+    outcome = await allowed(ctx, tenant, command, parts)
+    return msgspec.json.decode(outcome.result, type=result_type)

@@ -1,0 +1,33 @@
+"""Lists and sweeps of calls."""
+
+from typing import Any
+
+from haldir.kernel.clock import Micros
+from haldir.kernel.ids import TenantId
+from haldir.proxy.model import Call
+from haldir.storage.engine import Reader
+from haldir.storage.mapping import mapping
+
+CALLS = f"""
+SELECT {", ".join(mapping(Call).names)} FROM call
+WHERE tenant = :tenant AND state = :state AND (:before = '' OR id < :before)
+ORDER BY id DESC LIMIT :limit
+"""
+OVERDUE = """
+SELECT id FROM call
+WHERE tenant = :tenant AND state = 'open' AND deadline_at < :deadline_before
+ORDER BY deadline_at LIMIT :limit
+"""
+
+
+async def list_calls(reader: Reader, tenant: TenantId, state: str, before: str, limit: int) -> list[Call]:
+    """Return up to `limit` calls in this state whose id comes before `before` ("" for the newest)."""
+    found: list[Any] = await reader.fetch(CALLS, tenant=tenant, state=state, before=before, limit=limit)
+    rows = map(mapping(Call).decode, found)
+    return [row for row in rows if isinstance(row, Call)]
+
+
+async def overdue_calls(reader: Reader, tenant: TenantId, deadline_before: Micros, limit: int) -> list[str]:
+    """Return the ids of open calls whose deadline passed before an instant, the longest overdue first."""
+    found = await reader.fetch(OVERDUE, tenant=tenant, deadline_before=deadline_before, limit=limit)
+    return [call_id for (call_id,) in found]

@@ -1,0 +1,37 @@
+"""Finds what nobody came back for: calls past their deadline, and counts of refusals that are due."""
+
+import asyncio
+import logging
+
+from haldir.kernel.clock import SECOND
+from haldir.kernel.errors import HaldirError
+from haldir.operations.call_commands import LAPSE_GRACE_SECONDS, Lapse
+from haldir.operations.context import Context
+from haldir.proxy.queries import overdue_calls
+
+SWEEP_SECONDS = 5.0  # A lapsed call is marked this late at most; its money is set aside meanwhile.
+SWEPT_MAX = 500  # Calls of one tenant in one round; the rest are found in the next.
+
+_log = logging.getLogger(__name__)
+
+
+async def sweep_forever(ctx: Context) -> None:
+    """Sweep until cancelled; a store that is away is asked again in the next round."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await sweep(ctx)
+        except HaldirError as error:
+            _log.warning("sweep_failed", extra={"event": {"code": error.code, "error": error.message}})
+
+
+async def sweep(ctx: Context) -> int:
+    """Mark overdue calls as indeterminate; return how many. The journal decides each anew."""
+    await ctx.refusals.flush()
+    lapsed = 0
+    deadline_before = ctx.clock() - LAPSE_GRACE_SECONDS * SECOND
+    for tenant in await ctx.store.tenants():
+        for call_id in await overdue_calls(ctx.store, tenant, deadline_before, SWEPT_MAX):
+            outcome = await ctx.journal.apply(tenant, Lapse(op_id=ctx.new_op(), call_id=call_id))
+            lapsed += outcome.allowed
+    return lapsed

@@ -1,0 +1,39 @@
+"""Commands as the shell would run them, and a real `haldir up` that they speak to."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from haldir.__main__ import DOORS
+from haldir.faces.cli.main import root
+from up import Up
+
+
+class CliServer(Up):
+    """A running server, and commands that find it by its folder."""
+
+    @property
+    def data(self) -> Path:
+        return Path(self.ready["data"])
+
+    @property
+    def url(self) -> str:
+        return self.ready["url"]
+
+    def run(self, *arguments: str) -> Result:
+        return haldir(*arguments, "--data", str(self.data))
+
+    def answer(self, *arguments: str) -> Any:
+        """Run a command that must succeed; return its JSON."""
+        result = self.run(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+def haldir(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    """Run a command with no settings but those given."""
+    clean = {name: None for name in os.environ if name.startswith("HALDIR_")}
+    return CliRunner().invoke(root, arguments, obj=DOORS, env={**clean, **(env or {})}, catch_exceptions=False)

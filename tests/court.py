@@ -1,0 +1,118 @@
+"""A journal on the memory engine with a clock that the test moves: commands in, outcomes and rows out."""
+
+import asyncio
+import itertools
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from haldir.gate.liveness import credential_refusal
+from haldir.journal.checkpoint import Signer
+from haldir.journal.command import Command, CredentialRef, Outcome
+from haldir.journal.journal import Journal
+from haldir.journal.witness import NoWitness
+from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.ids import TenantId
+from haldir.operations.call_commands import Admit, Charge, Settle
+from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.session_commands import CreateSession
+from haldir.policy.judgement import Judgement
+from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
+from haldir.proxy.model import ToolRule, Upstream
+from haldir.storage.memory import MemoryEngine
+from haldir.storage.rows import Row
+
+TENANT = TenantId("0123456789abcdef")
+START: Micros = 1_800_000_000 * SECOND
+R = TypeVar("R", bound=Row)
+
+
+class Court:
+    """One tenant. Every verb applies one command and returns its outcome."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self.now: Micros = START
+        self.engine = MemoryEngine()
+        self._runner = runner
+        signer = Signer("court.example", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+        self._journal = Journal(self.engine, signer, lambda: self.now, NoWitness(), credential_refusal)
+        self._numbers = itertools.count(1)
+        runner.run(self._journal.__aenter__())
+
+    def op(self) -> str:
+        return f"{next(self._numbers):032x}"
+
+    def apply(self, command: Command) -> Outcome:
+        return self._runner.run(self._journal.apply(TENANT, command))
+
+    def row(self, row_type: type[R], *key: Any) -> R | None:
+        found = self._runner.run(self._load(row_type, key))
+        return found[0] if found else None
+
+    def rows(self, row_type: type[R]) -> list[R]:
+        async def load() -> list[Any]:
+            return list(await self.engine.load(TENANT, row_type, (), [()]))
+
+        return self._runner.run(load())
+
+    def session(self, name: str, *scopes: str, parent: str | None = None, **fields: Any) -> Outcome:
+        command = CreateSession(
+            op_id=self.op(),
+            session_id=name,
+            agent_id=fields.pop("agent_id", f"agent-of-{name}"),
+            token_sha256=f"sha-{name}",
+            scopes=scopes or ("execute",),
+            parent_id=parent,
+            **fields,
+        )
+        return self.apply(command)
+
+    def pay(self, session: str, micros: int, **fields: Any) -> Outcome:
+        op_id = self.op()
+        return self.apply(
+            AuthorizePayment(op_id=op_id, payment_id=f"pay-{op_id}", session_id=session, amount_micros=micros, **fields)
+        )
+
+    def upstream(self, name: str = "shop", *tools: str, rules: tuple[ToolRule, ...] = ()) -> None:
+        added = AddUpstream(op_id=self.op(), name=name, transport="http", config_digest="d", tool_rules=rules)
+        assert self.apply(added).allowed
+        seen = tuple(SeenTool(tool, f"hash-of-{tool}") for tool in tools or ("buy",))
+        assert self.apply(ObserveTools(op_id=self.op(), upstream=name, tools=seen)).allowed
+
+    def admit(
+        self, session: str, tool: str = "buy", *, call_id: str | None = None, micros: int = 0, **fields: Any
+    ) -> Outcome:
+        op_id = self.op()
+        fields.setdefault("charge", Charge(micros))
+        fields.setdefault("judgement", Judgement(0))
+        fields.setdefault("upstream_version", self.upstream_version(fields.get("upstream", "shop")))
+        command = Admit(
+            op_id=op_id,
+            call_id=call_id or f"call-{op_id}",
+            session_id=session,
+            upstream=fields.pop("upstream", "shop"),
+            tool=tool,
+            arguments_digest="digest",
+            deadline_ms=30_000,
+            **fields,
+        )
+        return self.apply(command)
+
+    def settle(self, call_id: str, state: Any = "posted") -> Outcome:
+        return self.apply(Settle(op_id=self.op(), call_id=call_id, state=state))
+
+    def upstream_version(self, name: str) -> int:
+        row = self.row(Upstream, name)
+        return row.version if row else 0
+
+    async def _load(self, row_type: type[Row], key: tuple[Any, ...]) -> list[Any]:
+        return list(await self.engine.load(TENANT, row_type, row_type.TABLE.key, [key]))
+
+
+def key_ref(prefix: str) -> CredentialRef:
+    return CredentialRef("key", prefix)
+
+
+def told(outcome: Outcome, kind: type[Any]) -> Any:
+    return msgspec.json.decode(outcome.result, type=kind)

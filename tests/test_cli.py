@@ -1,0 +1,254 @@
+"""The command line against a real server."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cli_server import CliServer, haldir
+from haldir.faces.cli.main import root
+
+ESCAPE = "\x1b[2J"
+LIFE_SECONDS = 3600
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliServer]:
+    shop = f"shop={sys.executable} -m haldir.faces.cli.demo.bookshop"
+    with CliServer(tmp_path_factory.mktemp("cli") / "data", "--upstream", shop) as server:
+        yield server
+
+
+def leaves(command: click.Command, name: str = "haldir") -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for inner in command.list_commands(context):
+        found = command.get_command(context, inner)
+        assert found is not None
+        yield from leaves(found, f"{name} {inner}")
+
+
+def test_every_command_is_documented_and_can_print_json() -> None:
+    for name, command in leaves(root):
+        assert command.help, name
+        assert "--json" in [option for parameter in command.params for option in parameter.opts], name
+
+
+def test_an_agent_is_made_listed_and_revoked_and_its_key_is_printed_once(server: CliServer) -> None:
+    made = server.run("agent", "create", "coder", "--scopes", "execute:shop,read", "--budget", "2.50", "--ttl", "8h")
+    assert made.exit_code == 0
+    assert made.stdout.startswith("hla_")
+    assert made.stdout.count("\n") == 1
+    (agent,) = [each for each in server.answer("agent", "list")["agents"] if each["name"] == "coder"]
+    assert (agent["spend_limit"], agent["ttl"], agent["revoked"]) == (2.5, 8 * LIFE_SECONDS, False)
+    assert {"execute:shop", "read"} <= set(agent["scopes"])
+    assert made.stdout.strip() not in server.run("agent", "list").stdout
+    assert server.run("agent", "revoke", "coder").exit_code == 0
+    again = server.run("agent", "revoke", "coder")
+    assert (again.exit_code, "agent_not_found" in again.stderr) == (4, True)
+
+
+def test_a_session_can_be_opened_shown_and_revoked(server: CliServer) -> None:
+    opened = server.answer("session", "create", "runner", "--budget", "0.000001", "--ttl", "15m")
+    assert opened["token"].startswith("hst_")
+    shown = server.answer("session", "show", opened["session_id"])
+    assert (shown["spend_limit"], shown["spent"], shown["remaining_budget"]) == (0.000001, 0, 0.000001)
+    assert opened["session_id"] in server.run("session", "list", "--agent", "runner").stdout
+    assert server.run("session", "revoke", opened["session_id"]).exit_code == 0
+    assert server.run("session", "show", opened["session_id"]).exit_code == 4
+
+
+def test_what_an_agent_calls_itself_cannot_steer_the_terminal(server: CliServer) -> None:
+    server.answer("session", "create", f"evil{ESCAPE}")
+    for command in (("session", "list"), ("audit", "tail", "--all")):
+        shown = server.run(*command).stdout
+        assert ESCAPE not in shown
+        assert "evil\\x1b[2J" in shown
+
+
+def test_a_narrow_key_does_only_what_it_may(server: CliServer, tmp_path: Path) -> None:
+    made = server.run("key", "create", "--name", "auditor", "--scopes", "audit:read")
+    key_file = tmp_path / "key"
+    key_file.write_text(made.stdout)
+    auditing = server.run("audit", "verify", "--key-file", str(key_file))
+    refused = server.run("agent", "create", "x", "--key-file", str(key_file), "--json")
+    assert auditing.exit_code == 0
+    assert refused.exit_code == 4
+    assert json.loads(refused.stderr)["code"] == "insufficient_scope"
+    prefix = made.stdout[:12]
+    assert prefix in server.run("key", "list").stdout
+    assert server.run("key", "revoke", prefix).exit_code == 0
+    assert server.run("audit", "verify", "--key-file", str(key_file)).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("members", "definition"),
+    [
+        (("block_tool", "tool=7"), {"error": "invalid_policy"}),
+        (("block_tool", "tool=x"), {"type": "block_tool", "tool": "x"}),
+        (("deny_list", "tools=x"), {"type": "deny_list", "tools": ["x"]}),
+        (("deny_list", "tools=x,shop.y"), {"type": "deny_list", "tools": ["x", "shop.y"]}),
+        (("spend_limit", "max=0.25"), {"type": "spend_limit", "max": 0.25}),
+        (
+            ("rate_limit", "max_per_minute=30", "per=agent"),
+            {"type": "rate_limit", "max_per_minute": 30, "per": "agent"},
+        ),
+        (("rate_limit", "max_per_minutes=30"), {"error": "invalid_policy"}),
+        (("nonsense",), {"error": "invalid_policy"}),
+    ],
+)
+def test_policies_are_given_as_words(
+    server: CliServer, members: tuple[str, ...], definition: dict[str, object]
+) -> None:
+    added = server.run("policy", "add", *members, "--json")
+    if error := definition.get("error"):
+        assert (added.exit_code, json.loads(added.stderr)["code"]) == (4, error)
+        return
+    policy_id = json.loads(added.stdout)["policy_id"]
+    (listed,) = [each for each in server.answer("policy", "list")["policies"] if each["policy_id"] == policy_id]
+    assert {name: listed[name] for name in definition} == definition
+    assert server.run("policy", "remove", policy_id).exit_code == 0
+    assert server.run("policy", "remove", policy_id).exit_code == 4
+
+
+def test_a_policy_may_come_from_a_file(server: CliServer, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text('{"type": "allow_list", "tools": []}')
+    assert server.run("policy", "add", "--file", str(file)).exit_code == 0
+    (policy,) = server.answer("policy", "list")["policies"]
+    server.answer("policy", "remove", policy["policy_id"])
+    file.write_text("[]")
+    assert server.run("policy", "add", "--file", str(file)).exit_code == 2
+    assert server.run("policy", "add").exit_code == 2
+
+
+def test_upstreams_and_the_scopes_of_their_tools_are_listed(server: CliServer) -> None:
+    assert server.answer("upstream", "list")["upstreams"]["shop"]["operator"] is True
+    tools = {tool["name"]: tool["scope"] for tool in server.answer("upstream", "tools")["tools"]}
+    assert tools["find_books"] == "execute:shop:find_books"
+    assert "execute:shop:refund" in server.run("upstream", "tools").stdout
+
+
+def test_an_upstream_on_a_private_address_is_not_for_callers_to_add(server: CliServer) -> None:
+    assert server.run("upstream", "add", "inside", "http://127.0.0.1:9/mcp").exit_code == 4
+    assert server.run("upstream", "remove", "shop").exit_code == 4
+
+
+def test_the_log_is_shown_oldest_first_and_verifies(server: CliServer) -> None:
+    server.answer("session", "create", "logged")
+    lines = [
+        json.loads(line)
+        for line in server.run("audit", "tail", "--all", "--limit", "1000", "--json").stdout.splitlines()
+    ]
+    assert [line["entry_id"] for line in lines] == sorted(line["entry_id"] for line in lines)
+    assert lines[0]["kind"] == "tenant.create"
+    assert server.run("audit", "tail", "--all", "--limit", "0").stdout == ""
+    assert server.answer("audit", "verify")["verified"] is True
+    assert server.run("audit", "verify").stdout.startswith("verify: ok, ")
+
+
+def test_following_the_log_prints_what_is_added(server: CliServer) -> None:
+    command = (
+        sys.executable,
+        "-u",
+        "-m",
+        "haldir",
+        "audit",
+        "tail",
+        "--follow",
+        "--all",
+        "--limit",
+        "1",
+        "--json",
+        "--data",
+        str(server.data),
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        first = json.loads(following.stdout.readline())
+        opened = server.answer("session", "create", "followed")
+        second = json.loads(following.stdout.readline())
+        following.terminate()
+    assert second["entry_id"] > first["entry_id"]
+    assert (second["kind"], second["session_id"]) == ("session.create", opened["session_id"])
+
+
+def test_calls_that_need_a_person_are_listed_and_unknown_ones_said_to_be(server: CliServer) -> None:
+    assert server.answer("call", "list")["calls"] == []
+    assert server.run("call", "show", "call_x").exit_code == 4
+    assert server.run("call", "resolve", "call_x", "void").exit_code == 4
+    assert server.run("call", "resolve", "call_x", "maybe").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("agent", "create", "x", "--budget", "-1"),
+        ("agent", "create", "x", "--budget", "NaN"),
+        ("agent", "create", "x", "--budget", "1e999999999"),
+        ("agent", "create", "x", "--budget", "9999999999999.999999"),
+        ("agent", "create", "x", "--ttl", "1.5h"),
+        ("agent", "create", "x", "--ttl", "-1"),
+        ("agent", "create"),
+        ("agents",),
+        ("session", "list", "--limit", "0"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_anything_is_asked(
+    server: CliServer, arguments: tuple[str, ...]
+) -> None:
+    assert server.run(*arguments).exit_code == 2
+
+
+def test_nobody_at_the_address_is_told_apart_from_a_refusal(tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text("hld_x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+    result = haldir("agent", "list", "--url", f"http://127.0.0.1:{port}", "--key-file", str(key_file))
+    assert result.exit_code == 3
+    assert result.stderr.startswith("haldir: unreachable: ")
+    assert haldir("agent", "list", "--url", "ftp://x", "--key-file", str(key_file)).exit_code == 2
+
+
+def test_commands_find_the_server_in_the_default_folder_or_the_environment(server: CliServer, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "haldir").symlink_to(server.data)
+    key = (server.data / "admin.key").read_text().strip()
+    assert haldir("agent", "list", env={"XDG_DATA_HOME": str(home)}).exit_code == 0
+    assert haldir("agent", "list", env={"XDG_DATA_HOME": str(tmp_path)}).exit_code == 2
+    assert haldir("agent", "list", env={"HALDIR_BASE_URL": server.url, "HALDIR_API_KEY": key}).exit_code == 0
+
+
+def test_the_key_of_the_default_folder_is_not_shown_to_another_address(server: CliServer, tmp_path: Path) -> None:
+    (tmp_path / "haldir").symlink_to(server.data)
+    result = haldir("agent", "list", "--url", server.url, env={"XDG_DATA_HOME": str(tmp_path)})
+    assert result.exit_code == 2
+    assert "--key-file" in result.stderr
+
+
+def test_a_setting_nobody_knows_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "haldir.toml").write_text("allow_privat = true\n")
+    refused = CliServer(tmp_path)
+    assert refused.code == 2
+    assert "allow_privat " in json.loads(refused.stderr())["error"]
+
+
+def test_what_a_server_has_to_say_goes_to_standard_error_as_json(tmp_path: Path) -> None:
+    with CliServer(tmp_path / "data") as server:
+        (server.data / "checkpoint").rename(server.data / "moved")
+        (server.data / "checkpoint").mkdir()
+        server.answer("session", "create", "x")
+        assert server.stop() == 0
+        assert server.process.stdout is not None
+        assert server.process.stdout.read() == b""
+        events = [json.loads(line) for line in server.stderr().splitlines()]
+    assert ("error", "checkpoint_not_kept") in {(event["level"], event["event"]) for event in events}

@@ -1,0 +1,547 @@
+"""The same commands through every engine give the same outcomes, the same rows and the same tree.
+
+And because equal engines cannot see a rule that is wrong, for they share it, every story is held against laws
+that are written from the outside: money, revocation, rates and narrowing are worked out anew from the log.
+"""
+
+import asyncio
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
+
+from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
+from haldir.gate.liveness import credential_refusal
+from haldir.gate.model import Session
+from haldir.gate.scopes import covers
+from haldir.journal.checkpoint import verify_checkpoint
+from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome, Record
+from haldir.journal.errors import Unstorable
+from haldir.journal.journal import Journal
+from haldir.journal.witness import NoWitness
+from haldir.kernel.clock import MINUTE, SECOND, Micros
+from haldir.kernel.ids import TenantId
+from haldir.ledger.model import Budget, Reservation
+from haldir.operations.audit_commands import LogAction
+from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
+from haldir.operations.commands import AnyCommand
+from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.refusals import RecordRefusal
+from haldir.operations.session_commands import CreateSession, OpenAgentSession
+from haldir.policy.judgement import Judgement, Pending, RateAbove
+from haldir.proxy.commands import (
+    AcceptTool,
+    AddPolicy,
+    AddUpstream,
+    ObserveTools,
+    RemovePolicy,
+    RemoveUpstream,
+    SeenTool,
+)
+from haldir.proxy.model import Call, PolicyEpoch, ToolRule, Upstream
+from haldir.storage.engine import Engine
+from haldir.storage.memory import MemoryEngine
+from haldir.storage.postgres import PostgresEngine
+from haldir.storage.rows import Entry, Part, Row, Tile
+from haldir.storage.sqlite import SqliteEngine
+from journal_samples import SIGNER, entries_of, rows_of, state_of, tree_of
+
+AGENTS, TOOLS, UPSTREAMS, POLICIES = ("alpha", "beta"), ("read", "write", "pay"), ("files", "bank"), ("p1", "p2", "p3")
+RATES = {
+    "p1": RateAbove("p1", "session", 2),
+    "p2": RateAbove("p2", "agent", 3),
+    "p3": RateAbove("p3", "tenant", 5),
+}
+SCOPES = ("read", "execute", "execute:files", "execute:bank:pay", "spend", "*")
+STORIES = 80
+STEPS = 40
+
+scopes = st.lists(st.sampled_from(SCOPES), unique=True, max_size=4).map(tuple)
+limits = st.none() | st.integers(0, 40)
+amounts = st.integers(0, 15)
+names = {
+    kind: st.sampled_from(values) for kind, values in (("agent", AGENTS), ("tool", TOOLS), ("upstream", UPSTREAMS))
+}
+
+
+class Lab:
+    """One event loop and one durable engine of each kind for all stories; each story is a new tenant."""
+
+    def __init__(self, runner: asyncio.Runner, engines: dict[str, Engine]) -> None:
+        self.runner, self.engines = runner, engines
+        self.tenants = (TenantId(f"{n:016x}") for n in itertools.count())
+        self.seen = Counter[str]()
+
+
+@pytest.fixture(scope="module")
+def lab(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    async def opened(path: Path) -> dict[str, Engine]:
+        return {"sqlite": await SqliteEngine.open(path), "postgres": await PostgresEngine.open(postgres_dsn)}
+
+    with asyncio.Runner() as runner:
+        lab = Lab(runner, runner.run(opened(tmp_path_factory.mktemp("lab") / "haldir.db")))
+        yield lab
+        for engine in lab.engines.values():
+            runner.run(engine.close())
+
+
+class Story(RuleBasedStateMachine):
+    """Commands come in bursts; those of a burst are asked for at once, so they may share a batch."""
+
+    lab: ClassVar[Lab]
+
+    keys, sessions, calls = Bundle("keys"), Bundle("sessions"), Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = MemoryEngine()
+        self.engines: dict[str, Engine] = {"memory": self.memory, **self.lab.engines}
+        self.tenant = next(self.lab.tenants)
+        self.now: Micros = 1_000 * SECOND
+        self.numbers = itertools.count()
+        self.burst: list[tuple[Command, list[Part]]] = []
+        self.asked: list[Command] = []
+        self.entered: set[str] = set()
+        self.journals: dict[str, Journal] = {}
+        self._open()
+
+    # What may be asked.
+
+    @initialize(target=sessions, limit=limits)
+    def begin(self, limit: int | None) -> Any:
+        """Live a whole life first, so that what follows has something to act on and no command goes untold."""
+        self._ask(CreateTenant, name="t", data_key_digest="d", key_prefix="hld_0", key_sha256=self._sha(), key_name="k")
+        self._ask(CreateKey, prefix="hld_x", sha256=self._sha(), name="k", scopes=("*",))
+        for name in (*AGENTS, "gamma"):
+            self._ask(CreateAgent, name=name, sha256=self._sha(), scopes=("*",), limit_micros=limit, ttl_seconds=600)
+        for name in UPSTREAMS:
+            rules = (ToolRule("read", scope="read"),) if name == "files" else ()
+            self._ask(AddUpstream, name=name, transport="http", config_digest="d", tool_rules=rules)
+            self._ask(ObserveTools, upstream=name, tools=tuple(SeenTool(tool, "1") for tool in TOOLS))
+        parent = self._session("alpha", ("*",), limit, 3_000, None)
+        child = self._session("alpha", ("execute", "read", "spend"), None, 2_000, parent)
+        rich = self._session("beta", ("*",), 1_000, 3_000, None)
+        self._live(rich)
+        return multiple(parent, child)
+
+    def _live(self, rich: str) -> None:
+        """Let each command be allowed once."""
+        self._ask(OpenAgentSession, CredentialRef("agent", "gamma"), agent="gamma", session_id="ses_gamma")
+        self._ask(AuthorizePayment, payment_id="auth_x", session_id=rich, amount_micros=5)
+        self._ask(LogAction, session_id=rich, action="a")
+        self._ask(RecordRefusal, operation="GET /", code="forbidden", reason="No.")
+        self._send()
+        posted, voided, lost = (self._admit(rich, "bank", "pay", cost, SYSTEM) for cost in (3, 4, 5))
+        self._ask(Settle, call_id=posted, state="posted")
+        self._ask(Settle, call_id=voided, state="voided")
+        self.time_passes(100)
+        self._ask(Lapse, call_id=lost)
+        self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=lost, state="posted", amount_micros=2)
+        self._ask(AddPolicy, policy_id="p0", policy_kind="rate_limit", definition_digest="d")
+        self._ask(RemovePolicy, policy_id="p0")
+        self._ask(AddUpstream, name="gone", transport="http", config_digest="d")
+        self._ask(ObserveTools, upstream="gone", tools=(SeenTool("read", "1"),))
+        self._ask(AcceptTool, upstream="gone", tool="read", sha256="1")
+        self._ask(RemoveUpstream, name="gone")
+        self._ask(RevokeSession, session_id=rich)
+        self._ask(RevokeAgent, name="gamma")
+        self._ask(RevokeKey, prefix="hld_x")
+        self._send()
+
+    @rule(target=keys, scopes=scopes, asker=keys | st.just("hld_0"))
+    def create_key(self, scopes: tuple[str, ...], asker: str) -> str:
+        prefix = f"hld_{next(self.numbers)}"
+        self._ask(CreateKey, CredentialRef("key", asker), prefix=prefix, sha256=self._sha(), name="k", scopes=scopes)
+        return prefix
+
+    @rule(target=sessions, agent=names["agent"])
+    def open_agent_session(self, agent: str) -> str:
+        session_id = f"ses_{next(self.numbers)}"
+        self._ask(OpenAgentSession, CredentialRef("agent", agent), agent=agent, session_id=session_id)
+        return session_id
+
+    @rule(
+        target=sessions,
+        agent=names["agent"],
+        scopes=scopes,
+        limit=limits,
+        ttl=st.none() | st.integers(0, 2_500),
+        parent=st.none() | sessions,
+    )
+    def create_session(
+        self, agent: str, scopes: tuple[str, ...], limit: int | None, ttl: int | None, parent: str | None
+    ) -> str:
+        return self._session(agent, scopes, limit, ttl, parent)
+
+    @rule(kind=st.sampled_from("kssa"), prefix=keys, session_id=sessions, agent=names["agent"])
+    def revoke(self, kind: str, prefix: str, session_id: str, agent: str) -> None:
+        match kind:
+            case "k":
+                self._ask(RevokeKey, prefix=prefix)
+            case "s":
+                self._ask(RevokeSession, session_id=session_id)
+            case _:
+                self._ask(RevokeAgent, name=agent)
+
+    @rule(session_id=sessions, amount=amounts, data=st.data())
+    def pay(self, session_id: str, amount: int, data: st.DataObject) -> None:
+        asker = data.draw(self._askers(session_id))
+        payment_id = f"auth_{next(self.numbers)}"
+        self._ask(AuthorizePayment, asker, payment_id=payment_id, session_id=session_id, amount_micros=amount)
+
+    @rule(session_id=sessions, data=st.data(), note=st.sampled_from(["", "n1", "n2"]))
+    def log(self, session_id: str, data: st.DataObject, note: str) -> None:
+        parts = [Part(note, 1, note.encode() + b"%d" % next(self.numbers))] if note else []
+        self._ask(LogAction, data.draw(self._askers(session_id)), parts, session_id=session_id, action="a", tool="t")
+
+    @rule(
+        target=calls,
+        session_id=sessions,
+        upstream=names["upstream"],
+        tool=names["tool"],
+        cost=amounts,
+        ruled=st.booleans(),
+        drift=st.sampled_from([0, 0, 0, 0, 0, 1]),
+        rates=st.sets(st.sampled_from(POLICIES), max_size=2),
+        times=st.integers(1, 4),
+        data=st.data(),
+    )
+    def admit(  # noqa: PLR0917 - as below.
+        self,
+        session_id: str,
+        upstream: str,
+        tool: str,
+        cost: int,
+        ruled: bool,  # noqa: FBT001 - hypothesis hands arguments over by name.
+        drift: int,
+        rates: set[str],
+        times: int,
+        data: st.DataObject,
+    ) -> Any:
+        asker = data.draw(self._askers(session_id))
+        how = {"ruled": ruled, "drift": drift, "rates": sorted(rates)}
+        return multiple(*(self._admit(session_id, upstream, tool, cost, asker, **how) for _ in range(times)))
+
+    @rule(call_id=calls, state=st.sampled_from(["posted", "posted", "voided", "indeterminate"]))
+    def settle(self, call_id: str, state: Any) -> None:
+        self._ask(Settle, call_id=call_id, state=state)
+
+    @rule(session_id=sessions, state=st.sampled_from(["posted", "voided"]), amount=st.none() | st.integers(0, 5))
+    def lose_a_call_and_resolve_it(self, session_id: str, state: Any, amount: int | None) -> None:
+        call_id = self._admit(session_id, "bank", "pay", 4, SYSTEM)
+        self._ask(Settle, call_id=call_id, state="indeterminate")
+        self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=call_id, state=state, amount_micros=amount)
+
+    @rule(session_id=sessions)
+    def be_refused_elsewhere(self, session_id: str) -> None:
+        self._ask(RecordRefusal, operation="GET /", code="forbidden", reason="No.", session_id=session_id)
+
+    @rule(call_id=calls)
+    def lapse(self, call_id: str) -> None:
+        self._ask(Lapse, call_id=call_id)
+
+    @rule(call_id=calls, state=st.sampled_from(["posted", "voided"]), amount=st.none() | amounts)
+    def resolve(self, call_id: str, state: Any, amount: int | None) -> None:
+        self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=call_id, state=state, amount_micros=amount)
+
+    @rule(upstream=names["upstream"], add=st.booleans(), operator=st.booleans())
+    def change_upstream(self, upstream: str, add: bool, operator: bool) -> None:  # noqa: FBT001 - as above.
+        if add:
+            self._ask(AddUpstream, name=upstream, transport="stdio", config_digest="e", operator=operator)
+        else:
+            self._ask(RemoveUpstream, name=upstream, operator=operator)
+
+    @rule(upstream=names["upstream"], tool=names["tool"], version=st.sampled_from("12"), accept=st.booleans())
+    def change_tool(self, upstream: str, tool: str, version: str, accept: bool) -> None:  # noqa: FBT001 - as above.
+        if accept:
+            self._ask(AcceptTool, upstream=upstream, tool=tool, sha256=version)
+        else:
+            self._ask(ObserveTools, upstream=upstream, tools=(SeenTool(tool, version),))
+
+    @rule(policy=st.sampled_from(POLICIES), add=st.booleans())
+    def change_policies(self, policy: str, add: bool) -> None:  # noqa: FBT001 - as above.
+        if add:
+            self._ask(AddPolicy, policy_id=policy, policy_kind="rate_limit", definition_digest="d")
+        else:
+            self._ask(RemovePolicy, policy_id=policy)
+
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        self.burst.append((data.draw(st.sampled_from(self.asked)), []))
+
+    @rule(data=st.data())
+    def use_an_op_id_for_something_else(self, data: st.DataObject) -> None:
+        before = data.draw(st.sampled_from(self.asked))
+        self.burst.append((LogAction(op_id=before.op_id, session_id="ses_other", action="reuse"), []))
+
+    @rule(seconds=st.sampled_from([1, 20, 61, 700]))
+    def time_passes(self, seconds: int) -> None:
+        self._send()
+        self.now += seconds * SECOND
+
+    @rule()
+    def send(self) -> None:
+        self._send()
+
+    @rule()
+    def restart(self) -> None:
+        self._send()
+        self._close()
+        self._open()
+
+    def teardown(self) -> None:
+        self._send()
+        self._close()
+        self.lab.runner.run(self._assert_equal_and_lawful())
+
+    # How it is asked.
+
+    def _session(
+        self, agent: str, scopes: tuple[str, ...], limit: int | None, ttl: int | None, parent: str | None
+    ) -> str:
+        session_id = f"ses_{next(self.numbers)}"
+        self._ask(
+            CreateSession,
+            session_id=session_id,
+            agent_id=agent,
+            token_sha256=self._sha(),
+            scopes=scopes,
+            limit_micros=limit,
+            ttl_seconds=ttl,
+            parent_id=parent,
+        )
+        return session_id
+
+    def _admit(
+        self,
+        session_id: str,
+        upstream: str,
+        tool: str,
+        cost: int,
+        asked_by: CredentialRef,
+        *,
+        ruled: Any = True,
+        drift: Any = 0,
+        rates: Any = (),
+    ) -> str:
+        call_id = f"call_{next(self.numbers)}"
+        epoch, version = self._epoch_and_version(upstream)
+        self._ask(
+            Admit,
+            asked_by,
+            call_id=call_id,
+            session_id=session_id,
+            upstream=upstream,
+            upstream_version=version,
+            tool=tool,
+            arguments_digest="d",
+            judgement=Judgement(
+                epoch + drift, pending=tuple(Pending(policy, "Slower.", RATES[policy]) for policy in rates)
+            ),
+            deadline_ms=5_000,
+            charge=Charge(cost, ruled=ruled),
+        )
+        return call_id
+
+    def _ask(
+        self, kind: type[Command], asked_by: CredentialRef = SYSTEM, parts: Sequence[Part] = (), **fields: Any
+    ) -> None:
+        command = kind(op_id=f"op{next(self.numbers):04d}", asked_by=asked_by, **fields)
+        self.asked.append(command)
+        self.burst.append((command, list(parts)))
+
+    def _askers(self, session_id: str) -> st.SearchStrategy[CredentialRef]:
+        own = CredentialRef("session", session_id)
+        return st.sampled_from([SYSTEM, SYSTEM, own, CredentialRef("key", "hld_0"), CredentialRef("agent", "alpha")])
+
+    def _sha(self) -> str:
+        return f"{self.tenant}{next(self.numbers)}"
+
+    def _epoch_and_version(self, upstream: str) -> tuple[int, int]:
+        """Return what the last burst left: a change within this one makes a judgement stale."""
+        epochs = self.lab.runner.run(rows_of(self.memory, self.tenant, PolicyEpoch))
+        upstreams = self.lab.runner.run(rows_of(self.memory, self.tenant, Upstream))
+        version = next((row.version for row in upstreams if row.name == upstream), 0)
+        return (epochs[0].epoch if epochs else 0), version
+
+    def _send(self) -> None:
+        burst, self.burst = self.burst, []
+        if not burst:
+            return
+        told = {name: self.lab.runner.run(self._told(journal, burst)) for name, journal in self.journals.items()}
+        assert told["sqlite"] == told["memory"]
+        assert told["postgres"] == told["memory"]
+        for (command, _), answer in zip(burst, told["memory"], strict=True):
+            assert answer is not Unstorable, command
+            if isinstance(answer, Outcome):
+                self.lab.seen[f"{type(command).__name__} {answer.code or 'allowed'}"] += 1
+                if not answer.stale:
+                    self.entered.add(command.op_id)
+
+    async def _told(self, journal: Journal, burst: Sequence[tuple[Command, list[Part]]]) -> list[Any]:
+        asks = (journal.apply(self.tenant, command, parts) for command, parts in burst)
+        answers = await asyncio.gather(*asks, return_exceptions=True)
+        return [type(answer) if isinstance(answer, Exception) else answer for answer in answers]
+
+    def _open(self) -> None:
+        for name, engine in self.engines.items():
+            self.journals[name] = Journal(engine, SIGNER, lambda: self.now, NoWitness(), credential_refusal)
+            self.lab.runner.run(self.journals[name].__aenter__())
+
+    def _close(self) -> None:
+        for journal in self.journals.values():
+            self.lab.runner.run(journal.__aexit__())
+
+    # What must be true of it.
+
+    async def _assert_equal_and_lawful(self) -> None:
+        kept = {name: await self._kept(engine) for name, engine in self.engines.items()}
+        assert kept["sqlite"] == kept["memory"]
+        assert kept["postgres"] == kept["memory"]
+        entries = await entries_of(self.memory, self.tenant)
+        head = await self.journals["memory"].head(self.tenant)
+        tree, signed = tree_of(entries), verify_checkpoint(head.checkpoint, SIGNER.verifier_key(self.tenant))
+        assert (signed.size, signed.root) == (tree.size, tree.root())
+        assert {entry.op_id for entry in entries} == self.entered
+        assert len(entries) == len(self.entered)
+        state = await state_of(self.memory, self.tenant)
+        assert await replayed(self.tenant, entries) == (state, head.checkpoint)
+        assert_lawful(state, [asked(entry) for entry in entries])
+
+    async def _kept(self, engine: Engine) -> Any:
+        beside = [await rows_of(engine, self.tenant, kind) for kind in (Entry, Tile, Part)]
+        return await state_of(engine, self.tenant), beside, await engine.load(self.tenant, Entry, (), [()]) == []
+
+
+def asked(entry: Entry) -> tuple[Record, AnyCommand]:
+    record = msgspec.json.decode(entry.body, type=Record)
+    return record, msgspec.json.decode(bytes(record.command), type=AnyCommand)
+
+
+async def replayed(tenant: TenantId, entries: Sequence[Entry]) -> tuple[dict[str, list[Row]], str]:
+    """The log alone rebuilds the state: decide every recorded command again, at its recorded time."""
+    memory, told = MemoryEngine(), [asked(entry) for entry in entries]
+    times = iter([record.at for record, _ in told])
+    async with Journal(memory, SIGNER, lambda: next(times), NoWitness(), credential_refusal) as journal:
+        for at in range(0, len(told), 100):
+            await asyncio.gather(*(journal.apply(tenant, command) for _, command in told[at : at + 100]))
+        assert [entry.body for entry in await entries_of(memory, tenant)] == [entry.body for entry in entries]
+        return await state_of(memory, tenant), (await journal.head(tenant)).checkpoint
+
+
+def assert_lawful(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCommand]]) -> None:
+    sessions = {row.id: row for row in state["session"] if isinstance(row, Session)}
+    assert_money_adds_up(state, sessions)
+    assert_children_only_narrow(state, sessions)
+    assert_calls_end_once(state, log)
+    assert_nothing_runs_after_a_revocation(sessions, log)
+    assert_rates_are_upper_bounds(sessions, log)
+
+
+def assert_money_adds_up(state: dict[str, list[Row]], sessions: dict[str, Session]) -> None:
+    reserved, spent = Counter[str](), Counter[str]()
+    for row in state["reservation"]:
+        assert isinstance(row, Reservation)
+        assert 0 <= row.posted_micros <= row.micros
+        assert (row.resolved_at is None) == (row.state == "reserved")
+        for holder in (row.session_id, *sessions[row.session_id].lineage):
+            reserved[holder] += row.micros if row.state == "reserved" else 0
+            spent[holder] += row.posted_micros
+    for budget in state["budget"]:
+        assert isinstance(budget, Budget)
+        assert (budget.reserved_micros, budget.spent_micros) == (reserved[budget.holder], spent[budget.holder])
+        if budget.limit_micros is not None:
+            assert budget.reserved_micros + budget.spent_micros <= budget.limit_micros
+        if not covers(sessions[budget.holder].scopes, "spend"):
+            assert budget.spent_micros + budget.reserved_micros == 0
+
+
+def assert_children_only_narrow(state: dict[str, list[Row]], sessions: dict[str, Session]) -> None:
+    limits = {row.holder: row.limit_micros for row in state["budget"] if isinstance(row, Budget)}
+    assert set(limits) == set(sessions)
+    for child in sessions.values():
+        if child.parent_id is None:
+            assert child.lineage == ()
+            continue
+        parent = sessions[child.parent_id]
+        assert child.lineage == (parent.id, *parent.lineage)
+        assert all(covers(parent.scopes, scope) for scope in child.scopes)
+        assert parent.expires_at is None or (child.expires_at is not None and child.expires_at <= parent.expires_at)
+        own, above = limits[child.id], [limits[holder] for holder in child.lineage]
+        assert own is None or all(limit is None or own <= limit for limit in above)
+
+
+def assert_calls_end_once(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCommand]]) -> None:
+    ends = defaultdict[str, list[str]](list)
+    for record, command in log:
+        if record.allowed and isinstance(command, Settle | Resolve):
+            ends[command.call_id].append(command.state)
+    admitted = {command.call_id for record, command in log if record.allowed and isinstance(command, Admit)}
+    for call in state["call"]:
+        assert isinstance(call, Call)
+        assert call.id in admitted
+        finals = [end for end in ends[call.id] if end != "indeterminate"]
+        assert finals in ([], [call.state])
+        assert (call.settled_at is None) == (call.state == "open")
+    assert len(state["call"]) == len(admitted)
+
+
+def assert_nothing_runs_after_a_revocation(
+    sessions: dict[str, Session], log: Sequence[tuple[Record, AnyCommand]]
+) -> None:
+    ended = set[str]()
+    for record, command in log:
+        if not record.allowed:
+            continue
+        assert f"{command.asked_by.kind}:{command.asked_by.id}" not in ended
+        match command:
+            case RevokeSession(session_id=name):
+                ended.add(f"session:{name}")
+            case RevokeAgent(name=name):
+                ended.add(f"agent:{name}")
+            case RevokeKey(prefix=name):
+                ended.add(f"key:{name}")
+            case Admit(session_id=name) | AuthorizePayment(session_id=name) | LogAction(session_id=name):
+                for session in (sessions[link] for link in (name, *sessions[name].lineage)):
+                    assert not {f"session:{session.id}", f"agent:{session.agent_id}"} & ended
+                    assert session.expires_at is None or record.at < session.expires_at
+            case _:
+                pass
+
+
+def assert_rates_are_upper_bounds(sessions: dict[str, Session], log: Sequence[tuple[Record, AnyCommand]]) -> None:
+    calls = defaultdict[tuple[str, str], list[Micros]](list)
+    for record, command in log:
+        if not (record.allowed and isinstance(command, Admit)):
+            continue
+        for pending in command.judgement.pending:
+            rate = pending.when
+            session = sessions[command.session_id]
+            holder = {"session": session.id, "agent": session.agent_id, "tenant": ""}[rate.holder]
+            calls[rate.policy_id, holder].append(record.at)
+    for (policy_id, _), times in calls.items():
+        most = RATES[policy_id].max_per_minute
+        for first, last in zip(times, times[most:], strict=False):
+            assert last - first >= MINUTE
+
+
+def test_every_engine_tells_the_same_story_and_keeps_the_law(lab: Lab) -> None:
+    class Told(Story):
+        pass
+
+    Told.lab = lab
+    run_state_machine_as_test(
+        Told,
+        settings=settings(
+            max_examples=STORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+    untold = {f"{kind.__name__} allowed" for kind in AnyCommand.__args__} - set(lab.seen)
+    assert untold == {"RecordRefusal allowed"}, f"the stories never had {untold}"
