@@ -11,7 +11,7 @@ from haldir.faces.mcp.tool_list import definitions_in, filtered
 from haldir.kernel import strict_json
 from haldir.kernel.errors import UpstreamError
 from haldir.proxy import message as rpc
-from haldir.proxy.era import header_value, read_header_value
+from haldir.proxy.era import CLIENT_INFO_KEY, IMPLEMENTATION, MODERN, VERSION_KEY, Era, header_value, read_header_value
 from haldir.proxy.param_headers import header_names, headers_for, mismatch
 from haldir.proxy.sse import EVENT_BYTES_MAX, EventParser, EventTooLarge, frame, parse, with_data
 
@@ -76,7 +76,7 @@ def test_a_message_survives_its_frame_and_a_replacement_keeps_the_rest(value: di
     replaced = parse(with_data(event, message).raw)
     assert (json.loads(replaced.data), replaced.id) == (value, "3")
     assert b"retry: 9" in replaced.raw
-    assert b"old" not in replaced.raw.replace(message, b"")
+    assert b"data: old" not in replaced.raw
 
 
 names = st.text("abcXYZ09_-.", min_size=1, max_size=5)
@@ -153,6 +153,16 @@ def test_an_answer_is_told_by_its_id_and_an_error_also_without_one() -> None:
     assert not rpc.is_answer(b'{"id":2,"result":{}}', 1)
     assert rpc.is_answer(b'{"id":null,"error":{}}', 1)
     assert not rpc.is_answer(b'{"id":1,"method":"x","result":{}}', 1)
+
+
+def test_params_are_dressed_for_the_era_of_the_upstream_and_keep_what_a_caller_said_of_itself() -> None:
+    said = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}, "mine": 1}
+    params = rpc.members(json.dumps({"name": "t", "_meta": {VERSION_KEY: MODERN, **said}}).encode())
+    modern, old = (json.loads(rpc.build(Era(version).dress(params))) for version in (MODERN, "2025-06-18"))
+    assert modern["_meta"] == {VERSION_KEY: MODERN, **said, CLIENT_INFO_KEY: IMPLEMENTATION}
+    assert old == {"name": "t", "_meta": {"mine": 1}}
+    bare = json.loads(rpc.build(Era(MODERN).dress({})))["_meta"]
+    assert (bare[VERSION_KEY], bare["io.modelcontextprotocol/clientCapabilities"]) == (MODERN, {})
 
 
 @given(st.text())

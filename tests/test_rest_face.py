@@ -2,10 +2,8 @@
 
 import asyncio
 import http.client
-import io
 import json
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import msgspec
 import pytest
 
 from haldir.app import open_context
+from haldir.faces.cli.events import JsonLines
 from haldir.faces.rest.app import RestSettings
 from haldir.kernel.errors import REFUSALS, Refused, Unavailable
 from haldir.operations.caller import Caller
@@ -128,11 +127,12 @@ def test_only_a_named_origin_may_read_answers(haldir: Haldir) -> None:
     assert haldir.get("/nowhere", headers={"Origin": ORIGIN}).headers["access-control-allow-origin"] == ORIGIN
 
 
-def test_a_fault_is_a_500_that_tells_nothing_and_a_log_line_that_tells_where(haldir: Haldir) -> None:
-    with redirect_stdout(io.StringIO()) as log:
-        answer = haldir.get("/v1/wrong/fault")
+def test_a_fault_is_a_500_that_tells_nothing_and_a_log_line_that_tells_where(
+    haldir: Haldir, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = haldir.get("/v1/wrong/fault")
     assert (answer.status, answer.body["code"]) == (500, "internal_error")
-    said = log.getvalue()
+    said = "\n".join(JsonLines().format(record) for record in caplog.records)
     assert answer.body["request_id"] in said
     assert "ZeroDivisionError" in said
     assert "go_wrong" in said
