@@ -189,3 +189,14 @@ def exchange(haldir: GuardedHaldir, sent: bytes) -> bytes:
                 break
             received += chunk
         return received
+
+
+def test_an_api_key_acts_in_a_session_only_with_the_scope_for_it(haldir: GuardedHaldir) -> None:
+    session = haldir.session()
+    weak = haldir.rest("POST", "/v1/keys", {"name": "weak", "scopes": ["sessions:*", "audit:*", "proxy:read"]})["key"]
+    strong = haldir.rest("POST", "/v1/keys", {"name": "strong", "scopes": ["proxy:write"]})["key"]
+    answers = [haldir.post("/mcp", request("ping"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
+    assert [answer.status for answer in answers] == [403, 200]
+    assert answers[0].json["error"]["data"]["code"] == "insufficient_scope"
+    recorded = haldir.rest("GET", "/v1/audit?kind=refusal.record&limit=1")["entries"][0]
+    assert (recorded["code"], recorded["details"]["operation"]) == ("insufficient_scope", "mcp")

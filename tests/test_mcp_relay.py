@@ -157,7 +157,7 @@ def test_what_belongs_to_the_caller_never_reaches_the_upstream(haldir: GuardedHa
     message = {"name": "add", "arguments": {"a": 1, "b": 1}}
     answer = haldir.ask_modern("/mcp/json", "tools/call", message, haldir.token(), traceparent="00-1-2-03", **secrets)
     assert answer.message["result"]["content"][0]["text"] == "2"
-    (seen,) = recorder.seen
+    seen = next(each for each in recorder.seen if "traceparent" in each)  # Haldir may list the tools first.
     assert set(seen) == {
         "host",
         "user-agent",
@@ -171,7 +171,7 @@ def test_what_belongs_to_the_caller_never_reaches_the_upstream(haldir: GuardedHa
         "traceparent",
         "x-upstream-key",
     }
-    assert "secret" not in str(seen)
+    assert "secret" not in str(recorder.seen)
     assert seen["x-upstream-key"] == "the operator's"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from haldir.faces.rest.app import RestSettings
-from haldir.faces.rest.body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX
+from haldir.faces.rest.json_body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX
 from rest_server import Answer, Haldir, answer_of, running_haldir
 
 

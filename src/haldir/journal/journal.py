@@ -33,7 +33,7 @@ QUEUE_BYTES_MAX = 128 << 20  # Commands and parts that wait are memory.
 RECORD_BYTES = 4 << 10  # Room in an entry for what is recorded beside the command.
 COMMAND_BYTES_MAX = ENTRY_BYTES_MAX - RECORD_BYTES
 TURNS_MAX = 8  # Turns of the event loop, some tens of microseconds each, spent waiting for company.
-WARM_ROWS_MAX = 50_000  # Rows of one tenant kept between batches: tens of megabytes.
+WARM_ROWS_MAX = 10_000  # Rows of one tenant kept between batches: a few megabytes.
 WARM_TENANTS_MAX = 64  # Tenants whose rows and tree are kept between batches.
 DRAIN_SECONDS_MAX = 10.0  # How long closing waits for answers before it gives them up.
 

@@ -12,7 +12,7 @@ from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
 from haldir.proxy.model import Upstream, UpstreamConfig
 
-KNOWN_MAX = 100_000  # Credentials remembered: some tens of megabytes.
+KNOWN_MAX = 10_000  # Credentials remembered: some megabytes. A forgotten one costs a read.
 
 
 class KnownCredential(msgspec.Struct, frozen=True):

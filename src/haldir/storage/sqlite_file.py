@@ -11,7 +11,7 @@ from haldir.storage.migrate import READ_APPLIED, migrations, pending
 
 WAL_BYTES = 8 << 20  # Twice what SQLite lets a WAL reach before it starts over (1000 pages).
 SPILLING_PAGES = 16  # So few that a growing transaction writes the rest at once.
-CACHE_PAGES = 16_384  # 64 MB: the upper levels of every index.
+CACHE_PAGES = 4_096  # 16 MB: the upper levels of every index.
 BUSY_MILLISECONDS = 2_000  # Only a backup or a person's shell can hold the lock; waiters are told soon.
 STATEMENTS_KEPT = 256  # Prepared statements per connection: more than there are.
 

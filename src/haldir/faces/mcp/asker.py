@@ -5,12 +5,13 @@ from haldir.gate.model import Session
 from haldir.gate.scopes import covers
 from haldir.kernel.errors import Refused
 from haldir.operations.acting import acting_session
-from haldir.operations.authenticate import authenticate
+from haldir.operations.authenticate import authenticate, require_scope
 from haldir.operations.context import Context
 from haldir.operations.living import living_session
 from haldir.proxy.model import Upstream
 
 BEARER = "bearer "
+TOOL_SCOPE = "proxy:write"  # What an API key needs to act in a session, here as by REST.
 # What a living session may always send: it opens a session with the upstream, or asks nothing of it.
 FREE_METHODS = frozenset({"initialize", "server/discover", "ping", "tools/list"})
 
@@ -18,6 +19,7 @@ FREE_METHODS = frozenset({"initialize", "server/discover", "ping", "tools/list"}
 async def asker_of(ctx: Context, headers: dict[str, str]) -> Asker:
     """Return who asks. Raises Unauthenticated, or Refused for an agent that may not open a session."""
     caller = await authenticate(ctx, _credential(headers), headers.get("x-session-id"))
+    await require_scope(ctx, caller, TOOL_SCOPE, "mcp")
     return Asker(caller, await acting_session(ctx, caller))
 
 

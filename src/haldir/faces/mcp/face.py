@@ -8,9 +8,11 @@ import msgspec
 from msgspec import Raw
 from starlette.types import Receive, Scope, Send
 
-from haldir.faces.mcp.body import BODY_SECONDS_MAX, ClientGone, read_body
+from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body, read_body
+from haldir.faces.mcp.asker import asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
+from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.host_rules import HostRules
 from haldir.faces.mcp.inbound import Inbound, parse
 from haldir.faces.mcp.joined import INFORMATION, Joined
@@ -23,6 +25,7 @@ from haldir.proxy.exchange import EVENT_STREAM, JSON, media_type_of
 from haldir.proxy.message import INVALID_REQUEST
 
 PATH = "/mcp"
+BODY_BYTES_MAX = 4 << 20  # Arguments with a file or two in them; the upstream sees all of it.
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class McpFace:
         origins: tuple[str, ...] = (),
         body_seconds_max: float = BODY_SECONDS_MAX,
     ) -> None:
+        self._ctx = ctx
         self._rules = HostRules(hosts, origins)
         self._streams = OpenStreams(ctx)
         self._relay = Relay(ctx, self._streams)
@@ -54,10 +58,11 @@ class McpFace:
             headers = read_headers(scope["headers"])
             self._rules.check(headers)
             if scope["method"] == "POST":
+                asker = await self._asker(headers, receive)  # First, for a body takes memory.
                 inbound = await self._read(headers, receive)
                 request_id = inbound.id_raw
                 check_against_body(inbound)
-                await self._post(scope["path"], inbound, reply)
+                await self._post(scope["path"], asker, inbound, reply)
             else:
                 await self._other(scope, headers, receive, reply)
         except ClientGone:
@@ -73,25 +78,32 @@ class McpFace:
         """End streams that would stay open for ever; calls under way are answered first."""
         self._streams.end_standing()
 
+    async def _asker(self, headers: dict[str, str], receive: Receive) -> Asker:
+        try:
+            return await asker_of(self._ctx, headers)
+        except HaldirError:
+            await discard_body(receive, self._body_seconds_max)
+            raise
+
     async def _read(self, headers: dict[str, str], receive: Receive) -> Inbound:
         if media_type_of(headers) != JSON:
             raise RpcFault(415, INVALID_REQUEST, f"A message is sent as {JSON}.")
-        return parse(await read_body(receive, self._body_seconds_max), headers, receive)
+        return parse(await read_body(receive, self._body_seconds_max, BODY_BYTES_MAX), headers, receive)
 
-    async def _post(self, path: str, inbound: Inbound, reply: Reply) -> None:
+    async def _post(self, path: str, asker: Asker, inbound: Inbound, reply: Reply) -> None:
         upstream = _upstream_of(path)
         if upstream is None:
-            await self._joined.post(inbound, reply)
+            await self._joined.post(asker, inbound, reply)
         else:
-            await self._relay.post(inbound, upstream, reply)
+            await self._relay.post(asker, inbound, upstream, reply)
 
     async def _other(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: Reply) -> None:
         upstream = _upstream_of(scope["path"])
         match scope["method"]:
             case "GET" if upstream is not None:
-                await self._relay.get(headers, receive, upstream, reply)
+                await self._relay.get(await asker_of(self._ctx, headers), headers, receive, upstream, reply)
             case "DELETE" if upstream is not None:
-                await self._relay.delete(headers, receive, upstream, reply)
+                await self._relay.delete(await asker_of(self._ctx, headers), headers, receive, upstream, reply)
             case "GET" if EVENT_STREAM not in headers.get("accept", ""):
                 await reply.whole(200, msgspec.json.encode(INFORMATION))
             case _:

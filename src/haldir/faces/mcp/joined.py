@@ -9,7 +9,7 @@ from typing import Any, final
 
 from msgspec import Raw
 
-from haldir.faces.mcp.asker import asker_of, require_living
+from haldir.faces.mcp.asker import require_living
 from haldir.faces.mcp.faults import RpcFault
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import Inbound
@@ -52,9 +52,8 @@ class Joined:
     def __init__(self, ctx: Context, streams: OpenStreams) -> None:
         self._ctx, self._streams = ctx, streams
 
-    async def post(self, inbound: Inbound, reply: Reply) -> None:
+    async def post(self, asker: Asker, inbound: Inbound, reply: Reply) -> None:
         """Serve one POSTed message."""
-        asker = await asker_of(self._ctx, inbound.headers)
         if inbound.kind == "request" and inbound.is_modern:
             _check_version(inbound)
         if inbound.kind == "request" and inbound.method == "tools/call":

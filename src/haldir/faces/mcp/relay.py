@@ -8,7 +8,7 @@ from typing import final
 from msgspec import UNSET
 from starlette.types import Receive
 
-from haldir.faces.mcp.asker import asker_of, require_living, require_may_ask
+from haldir.faces.mcp.asker import require_living, require_may_ask
 from haldir.faces.mcp.awaited import AwaitedAnswers
 from haldir.faces.mcp.governed import GovernedCall
 from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
@@ -36,9 +36,9 @@ class Relay:
         self._ctx, self._streams = ctx, streams
         self._answers = AwaitedAnswers()
 
-    async def post(self, inbound: Inbound, upstream_name: str, reply: Reply) -> None:
+    async def post(self, asker: Asker, inbound: Inbound, upstream_name: str, reply: Reply) -> None:
         """Serve one POSTed message."""
-        hop = await self._hop(inbound.headers, upstream_name, reply)
+        hop = await self._hop(asker, inbound.headers, upstream_name, reply)
         if inbound.kind == "request" and inbound.method == "tools/call":
             await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers).run()
             return
@@ -49,22 +49,25 @@ class Relay:
         is_list = inbound.kind == "request" and inbound.method == "tools/list"
         await self._pass(hop, onward, inbound.receive, self._list_look(hop, session) if is_list else _unchanged)
 
-    async def get(self, headers: dict[str, str], receive: Receive, upstream_name: str, reply: Reply) -> None:
+    async def get(
+        self, asker: Asker, headers: dict[str, str], receive: Receive, upstream_name: str, reply: Reply
+    ) -> None:
         """Open the standing stream, or resume one."""
-        hop = await self._hop(headers, upstream_name, reply)
+        hop = await self._hop(asker, headers, upstream_name, reply)
         session = await require_living(self._ctx, hop.asker)
 
         self._streams.require_room()
         await self._pass(hop, hop.onward("GET"), receive, self._standing_look(hop, session))
 
-    async def delete(self, headers: dict[str, str], receive: Receive, upstream_name: str, reply: Reply) -> None:
+    async def delete(
+        self, asker: Asker, headers: dict[str, str], receive: Receive, upstream_name: str, reply: Reply
+    ) -> None:
         """End the upstream's session."""
-        hop = await self._hop(headers, upstream_name, reply)
+        hop = await self._hop(asker, headers, upstream_name, reply)
         await require_living(self._ctx, hop.asker)
         await self._pass(hop, hop.onward("DELETE"), receive, _unchanged)
 
-    async def _hop(self, headers: dict[str, str], upstream_name: str, reply: Reply) -> Hop:
-        asker = await asker_of(self._ctx, headers)
+    async def _hop(self, asker: Asker, headers: dict[str, str], upstream_name: str, reply: Reply) -> Hop:
         upstream, config = await self._upstream(asker, upstream_name)
         return Hop(
             asker=asker,

@@ -6,7 +6,7 @@ import msgspec
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from haldir.faces.rest.body import BODY_SECONDS_MAX
+from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.rest.door import Door
 from haldir.faces.rest.endpoint import Endpoint
 from haldir.faces.rest.health import READY, Page, health_pages

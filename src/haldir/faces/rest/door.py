@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from haldir.faces.rest.body import ClientGone
+from haldir.faces.body import ClientGone
 from haldir.faces.rest.reply import Exchange, Header, error_reply
 from haldir.kernel.errors import HaldirError
 

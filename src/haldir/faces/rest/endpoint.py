@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from haldir.faces.rest.body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX, discard_body, json_object, read_body
+from haldir.faces.body import discard_body, read_body
+from haldir.faces.rest.json_body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX, json_object
 from haldir.faces.rest.reply import CHALLENGE, ERRORS_FROM, UNAUTHORIZED, Reply, encode, error_reply, exchange_of
 from haldir.faces.rest.request_rate import RequestRate
 from haldir.kernel.errors import HaldirError, InvalidRequest, MethodNotAllowed
