@@ -75,6 +75,7 @@ async def discover(ctx: Context, tenant: TenantId, known: KnownUpstream, tool: s
 
 async def discover_all(ctx: Context) -> None:
     """Ask every upstream of every tenant for its tools, so that the first caller need not wait for it."""
+    await ctx.pool.warm_up()
     for tenant in await ctx.store.tenants():
         known = (await upstreams_of(ctx, tenant)).values()
         await asyncio.gather(*(discover(ctx, tenant, each) for each in known))

@@ -7,8 +7,9 @@ from typing import final
 import aiohttp
 
 from haldir.kernel.errors import UpstreamError
-from haldir.proxy.client import ForbiddenAddress
+from haldir.proxy.client import ForbiddenAddress, HttpClients
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, REDIRECTED, REFUSED, Onward, media_type_of
+from haldir.proxy.model import UpstreamConfig
 from haldir.proxy.sse import Event, EventParser, EventTooLarge
 
 CONNECT_SECONDS_MAX = 10.0  # Including the wait for a free connection.
@@ -98,6 +99,21 @@ class HttpEndpoint:
             raise UpstreamError("The upstream's URL or one of its headers is not valid.", sent=False) from None
         except (aiohttp.ClientError, OSError):
             raise UpstreamError("The upstream closed the connection without an answer.", sent=True) from None
+
+
+@final
+class HttpEndpoints:
+    """Makes the endpoints of a process, all on its two clients."""
+
+    def __init__(self) -> None:
+        self._clients = HttpClients()
+
+    def endpoint(self, config: UpstreamConfig, *, allow_private: bool) -> HttpEndpoint:
+        client = self._clients.get(allow_private=allow_private)
+        return HttpEndpoint(client, config.url, config.headers, config.deadline_seconds)
+
+    async def close(self) -> None:
+        await self._clients.close()
 
 
 def _why(error: Exception) -> str:

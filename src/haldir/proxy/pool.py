@@ -3,9 +3,12 @@
 A channel never stays broken: connections, children and what was agreed over them are made anew when needed.
 """
 
+import asyncio
+import importlib
 import time
 from collections.abc import Awaitable, Mapping
-from typing import TypeVar, final
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar, final
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -15,12 +18,10 @@ from haldir.kernel.clock import Clock
 from haldir.kernel.errors import UpstreamError
 from haldir.kernel.ids import TenantId
 from haldir.proxy import message as rpc
-from haldir.proxy.client import HttpClients
 from haldir.proxy.dialogue import Dialogue, OnNotification, Question, ignore
 from haldir.proxy.discovery import TOOLS, Offer, list_all
 from haldir.proxy.exchange import Endpoint
 from haldir.proxy.health import Health, HealthRecord
-from haldir.proxy.http import HttpEndpoint
 from haldir.proxy.message import Members
 from haldir.proxy.model import Upstream, UpstreamConfig
 from haldir.proxy.nursery import Nursery
@@ -28,6 +29,9 @@ from haldir.proxy.param_headers import HeaderNames, header_names, headers_for
 from haldir.proxy.shared_child import SharedChild
 from haldir.proxy.stdio import StdioEndpoint
 from haldir.proxy.wires import ChildWire, HttpWire
+
+if TYPE_CHECKING:  # Only a name here, see `_http_module`.
+    from haldir.proxy.http import HttpEndpoints
 
 T = TypeVar("T")
 
@@ -79,9 +83,14 @@ class UpstreamPool:
     def __init__(self, clock: Clock, environment: Mapping[str, str], *, allow_private: bool = False) -> None:
         self._clock = clock
         self._allow_private = allow_private
-        self._clients = HttpClients()
+        self._http: HttpEndpoints | None = None
         self._nursery = Nursery(environment)
         self._channels: dict[tuple[TenantId, str], Channel] = {}
+
+    @staticmethod
+    async def warm_up() -> None:
+        """Load what speaks HTTP, without holding up whoever is served meanwhile."""
+        await asyncio.to_thread(_http_module)
 
     def channel(self, tenant: TenantId, upstream: Upstream, config: UpstreamConfig) -> Channel:
         """Return the channel of the upstream as it is now; the one of how it was is closed."""
@@ -157,7 +166,8 @@ class UpstreamPool:
         while self._channels:
             self._channels.popitem()[1].close()
         await self._nursery.close()
-        await self._clients.close()
+        if self._http is not None:
+            await self._http.close()
 
     def _new_channel(self, upstream: Upstream, config: UpstreamConfig) -> Channel:
         if upstream.transport == "stdio":
@@ -165,8 +175,9 @@ class UpstreamPool:
             dialogue = Dialogue(ChildWire(shared), config.deadline_seconds)
             played = StdioEndpoint(self._nursery, config, shared, dialogue)
             return Channel(upstream, config, played, dialogue, self._clock)
-        client = self._clients.get(allow_private=upstream.operator or self._allow_private)
-        endpoint = HttpEndpoint(client, config.url, config.headers, config.deadline_seconds)
+        if self._http is None:
+            self._http = _http_endpoints()
+        endpoint = self._http.endpoint(config, allow_private=upstream.operator or self._allow_private)
         dialogue = Dialogue(HttpWire(endpoint), config.deadline_seconds)
         return Channel(upstream, config, endpoint, dialogue, self._clock)
 
@@ -176,6 +187,15 @@ async def _all_of(channel: Channel, offer: Offer, deadline_seconds: float) -> li
         return await channel.dialogue.ask(Question(offer.method, params, ignore), deadline_seconds)
 
     return await channel.watched(list_all(offer, ask))
+
+
+def _http_endpoints() -> "HttpEndpoints":
+    made: HttpEndpoints = _http_module().HttpEndpoints()
+    return made
+
+
+def _http_module() -> ModuleType:
+    return importlib.import_module("haldir.proxy.http")  # aiohttp is a third of a start; a start needs none of it.
 
 
 def _wants_headers(answer: bytes) -> bool:

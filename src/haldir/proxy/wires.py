@@ -1,15 +1,17 @@
 """The two wires under a dialogue: requests over Streamable HTTP, and over the pipes of a shared child."""
 
 import asyncio
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from haldir.kernel.errors import UpstreamError
 from haldir.proxy import message as rpc
 from haldir.proxy.dialogue import Heard, Question
 from haldir.proxy.era import Era
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, EVENT_STREAM, JSON, REDIRECTED, SESSION_HEADER, Exchange, Onward
-from haldir.proxy.http import HttpEndpoint
 from haldir.proxy.shared_child import NOT_OFFERED, PING_RESULT, SharedChild
+
+if TYPE_CHECKING:  # Only a name here: it comes with aiohttp, which is slow to import.
+    from haldir.proxy.http import HttpEndpoint
 
 REPLY_SECONDS = 5.0  # What a server asks of us on the way is answered quickly or not at all.
 REPLIES_MAX = 32  # Under way at once; a server that asks faster gets no answer.
@@ -21,7 +23,7 @@ class HttpWire:
 
     generation = 0
 
-    def __init__(self, endpoint: HttpEndpoint) -> None:
+    def __init__(self, endpoint: "HttpEndpoint") -> None:
         self._endpoint = endpoint
         self._replies: set[asyncio.Task[None]] = set()
 
