@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -256,3 +257,26 @@ def test_every_operation_refuses_garbage_in_every_field(haldir: Haldir) -> None:
                 body = dict.fromkeys(schema.get("properties", {}), value)
                 answer = haldir.ask(method.upper(), where, body if method == "post" else None)
                 assert answer.status < 500, (method, path, value, answer)
+
+
+IDS = {
+    "session": ("DELETE", "/v1/sessions/{}", None),
+    "agent": ("DELETE", "/v1/agents/{}", None),
+    "upstream": ("DELETE", "/v1/proxy/upstreams/{}", None),
+    "policy": ("DELETE", "/v1/proxy/policies/{}", None),
+    "payment": ("POST", "/v1/payments/authorize", {"session_id": "{}", "amount": 1}),
+    "call": ("POST", "/v1/proxy/call", {"session_id": "{}", "tool": "{}"}),
+    "parent": ("POST", "/v1/sessions", {"agent_id": "a", "parent_session_id": "{}"}),
+    "audit": ("POST", "/v1/audit", {"session_id": "{}", "action": "{}"}),
+}
+
+
+@pytest.mark.parametrize("length", [2_000, 20_000])
+@pytest.mark.parametrize("kind", IDS)
+def test_an_id_of_any_length_is_refused_in_plain_words(haldir: Haldir, kind: str, length: int) -> None:
+    method, path, body = IDS[kind]
+    name = '"' * (length // 2) + "x" * (length // 2)  # Escaped, an entry holds it at half as much again.
+    told = None if body is None else {key: name if text == "{}" else text for key, text in body.items()}
+    answer = haldir.ask(method, path.format(quote(name, safe="")), told)
+    assert 400 <= answer.status < 500
+    assert answer.body["error"]

@@ -55,7 +55,8 @@ def test_a_key_is_made_shown_once_listed_used_and_revoked(haldir: Haldir) -> Non
     assert haldir.get("/v1/audit", key=key).status == 200
     assert haldir.delete(f"/v1/keys/{key[:12]}").body == {"revoked": True, "prefix": key[:12]}
     assert refused(haldir.get("/v1/audit", key=key), 401, "unauthenticated")
-    assert refused(haldir.delete(f"/v1/keys/{key[:12]}"), 404, "key_not_found")
+    assert refused(haldir.delete(f"/v1/keys/{key[:12]}"), 404, "not_found")
+    assert refused(haldir.delete("/v1/keys/zzz"), 400, "invalid_prefix")
 
 
 def test_a_key_makes_no_broader_key_and_a_missing_scope_is_named(haldir: Haldir) -> None:
@@ -277,3 +278,44 @@ def test_the_log_verifies_after_all_that(haldir: Haldir) -> None:
     assert (answer.status, answer.body["verified"]) == (200, True)
     head = haldir.get("/v1/audit/tree-head").body
     assert head["tree_size"] >= answer.body["entries_checked"]
+
+
+def test_what_is_not_supported_or_misspelt_is_refused_and_costs_nothing(haldir: Haldir) -> None:
+    session = haldir.session(spend_limit=5)
+    reserve = haldir.post(
+        "/v1/payments/authorize", {"session_id": session["session_id"], "amount": 1, "capture": False}
+    )
+    assert (reserve.status, reserve.body["field"]) == (400, "capture")
+    assert haldir.get(f"/v1/sessions/{session['session_id']}").body["spent"] == 0
+    upstream = {"name": "web", "url": "https://tools.example/mcp"}
+    misspelt = haldir.post("/v1/proxy/upstreams", {**upstream, "tools": {"do": {"prize": 1}}})
+    framing = [
+        haldir.post("/v1/proxy/upstreams", {**upstream, "headers": {name: "1"}})
+        for name in ("Content-Length", "Host", "Transfer-Encoding", "Mcp-Session-Id")
+    ]
+    pointer = haldir.post(
+        "/v1/proxy/upstreams", {**upstream, "tools": {"do": {"price": {"pointer": "/" + "1" * 5000}}}}
+    )
+    assert [answer.status for answer in (misspelt, *framing, pointer)] == [400] * 6
+    assert "web" not in haldir.get("/v1/proxy/upstreams").body["upstreams"]
+
+
+def test_a_token_that_names_another_session_is_refused_and_that_is_recorded(haldir: Haldir) -> None:
+    mine, other = haldir.session(spend_limit=5), haldir.session(spend_limit=5)
+    paid = haldir.post("/v1/payments/authorize", {"session_id": other["session_id"], "amount": 1}, key=mine["token"])
+    called = haldir.post("/v1/proxy/call", {"session_id": other["session_id"], "tool": "x"}, key=mine["token"])
+    assert [(answer.status, answer.body["code"]) for answer in (paid, called)] == [(401, "session_not_found")] * 2
+    entries = haldir.get("/v1/audit?kind=all&limit=2").body["entries"]
+    assert [(entry["kind"], entry["code"]) for entry in entries] == [
+        ("call.admit", "session_not_found"),
+        ("payment.authorize", "session_not_found"),
+    ]
+
+
+def test_a_dead_credential_fills_no_log(haldir: Haldir) -> None:
+    agent = haldir.post("/v1/agents", {"name": "mayfly", "scopes": ["execute"]}).body
+    haldir.delete("/v1/agents/mayfly")
+    before = haldir.get("/v1/audit/tree-head").body["tree_size"]
+    answers = [haldir.get("/v1/proxy/tools", key=agent["key"]) for _ in range(30)]
+    assert {answer.status for answer in answers} == {401}
+    assert haldir.get("/v1/audit/tree-head").body["tree_size"] == before + 10

@@ -56,7 +56,7 @@ class HaldirError(Exception):
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
-    hint: ClassVar[str] = ""
+    hint: str = ""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -88,6 +88,10 @@ class InvalidRequest(HaldirError):
 
 class InvalidScope(InvalidRequest):
     code = "invalid_scope"
+
+
+class InvalidPrefix(InvalidRequest):
+    code = "invalid_prefix"
 
 
 class Unauthenticated(HaldirError):
@@ -157,6 +161,10 @@ class RateLimited(HaldirError):
         self.retry_after_seconds = retry_after_seconds
 
 
+NOTHING_SENT = "Nothing was sent and nothing is charged; try again once the upstream is up."
+MAY_HAVE_RUN = "The tool may have run: look the call up by its id, and have a person resolve it."
+
+
 class UpstreamError(HaldirError):
     """The upstream did not answer as MCP asks. `sent`: whether it may have acted on the call."""
 
@@ -166,6 +174,8 @@ class UpstreamError(HaldirError):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
+        self.call_id = ""  # Of the call it broke, once that is known.
+        self.hint = MAY_HAVE_RUN if sent else NOTHING_SENT
 
 
 class Unavailable(HaldirError):

@@ -6,7 +6,7 @@ from haldir.kernel import ids
 from haldir.kernel.errors import InvalidRequest, Refused
 from haldir.operations.caller import Caller
 from haldir.operations.context import AgentSession, Context
-from haldir.operations.living import find_row, living_session
+from haldir.operations.living import find_row, living_session, require_alive
 from haldir.operations.outcomes import allowed_result
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
 
@@ -34,6 +34,7 @@ async def _agents_session(ctx: Context, caller: Caller) -> str:
     remembered = ctx.agent_sessions.get(known)
     if remembered is not None and (remembered.expires_at is None or ctx.clock() < remembered.expires_at):
         return remembered.session_id
+    await require_alive(ctx, caller, "session")  # Or whoever holds a dead key could fill the log by trying.
     session = await _stored(ctx, caller) or await _opened(ctx, caller)
     if len(ctx.agent_sessions) >= AGENT_SESSIONS_MAX:
         ctx.agent_sessions.pop(next(iter(ctx.agent_sessions)))

@@ -18,7 +18,7 @@ from haldir.operations.books import KnownCredential
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
-from haldir.operations.living import credential_alive
+from haldir.operations.living import require_alive
 
 CREDENTIAL_CHARS_MAX = 256  # Ours have 47; nothing longer is worth hashing.
 TOOL_CALL_SCOPE = "proxy:write"
@@ -43,7 +43,7 @@ async def authenticate(ctx: Context, bearer: str | None, session_id: str | None)
 
 async def authorize(ctx: Context, caller: Caller, operation: Operation) -> None:
     """Refuse a caller whose credential is dead, or which may not ask for this. A missing scope is recorded."""
-    await require_alive(ctx, caller)
+    await _alive(ctx, caller, operation.name)
     if not caller.is_key:
         if not operation.session:
             reason = "A session can act only as itself; this needs an API key."
@@ -53,10 +53,9 @@ async def authorize(ctx: Context, caller: Caller, operation: Operation) -> None:
         await require_scope(ctx, caller, operation.scope, operation.name)
 
 
-async def require_alive(ctx: Context, caller: Caller) -> None:
-    """Refuse a credential that was revoked, as the store has it now."""
+async def _alive(ctx: Context, caller: Caller, operation: str) -> None:
     try:
-        await credential_alive(ctx, caller)
+        await require_alive(ctx, caller, operation)
     except Refused as refused:
         raise Unauthenticated(_gone(refused)) from refused
 

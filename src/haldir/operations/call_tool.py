@@ -79,6 +79,7 @@ async def _run(ctx: Context, call: ToolCall, forward: Forward) -> CallEnd:
     except UpstreamError as error:
         state: Literal["voided", "indeterminate"] = "indeterminate" if error.sent else "voided"
         await settle(ctx, call, admitted, CallEnd(state, b"", error.message), started_at)
+        error.call_id = admitted.call_id
         raise
     await settle(ctx, call, admitted, end, started_at)  # The sweeper finds what never got here.
     return end

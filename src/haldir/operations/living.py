@@ -28,10 +28,11 @@ async def living_session(ctx: Context, caller: Caller, session_id: str) -> Sessi
     return rows.the(Session, session_id)
 
 
-async def credential_alive(ctx: Context, caller: Caller) -> None:
-    """Raise Refused if the caller's credential no longer counts."""
+async def require_alive(ctx: Context, caller: Caller, operation: str) -> None:
+    """Refuse a caller whose credential no longer counts, as the store has it now, and record that. Raises Refused."""
     rows = await _loaded(ctx, caller.tenant, caller.credential, None)
     if refusal := credential_refusal(rows, caller.credential, ctx.clock()):
+        await ctx.refusals.record(caller, operation, *refusal)
         raise Refused(*refusal)
 
 

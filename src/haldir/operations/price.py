@@ -7,6 +7,7 @@ from haldir.kernel.strict_json import Number
 from haldir.operations.call_commands import Charge
 from haldir.proxy.model import Price, ToolRule
 
+INDEX_DIGITS_MAX = 9
 ABSENT = object()
 
 
@@ -43,11 +44,17 @@ def resolve_pointer(value: Any, pointer: str) -> Any:
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdecimal() and str(int(name)) == name and int(name) < len(value):
+        elif isinstance(value, list) and _is_index(name) and int(name) < len(value):
             value = value[int(name)]
         else:
             return ABSENT
     return value
+
+
+def _is_index(step: str) -> bool:
+    """Tell whether a step is an array index as RFC 6901 §4 writes it, of a length that any array can have."""
+    plain = step.isascii() and step.isdecimal() and len(step) <= INDEX_DIGITS_MAX
+    return plain and (step == "0" or step[0] != "0")
 
 
 def _amount(value: Any) -> int:

@@ -12,6 +12,7 @@ from haldir.journal.command import Command, CredentialRef, Decision, Subject, de
 from haldir.journal.journal import Journal
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import MINUTE, Clock, Micros
+from haldir.kernel.errors import Unavailable
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.caller import Caller
 from haldir.storage.rows import Find
@@ -36,18 +37,24 @@ class RecordRefusal(Command, frozen=True, tag="refusal.record"):
         return deny(self.code, self.reason, Subject(self.session_id))
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """What tells one kind of refusal from another."""
+class Kind(msgspec.Struct, frozen=True):
+    """What is counted together. Nothing in it is of the caller's choosing, or it could make kinds without end."""
 
     tenant: TenantId
     credential: CredentialRef
-    operation: str
     code: str
-    reason: str
 
 
 class Tally(msgspec.Struct):
+    """Refusals of a kind within a minute, and what the latest of them was.
+
+    `op_id` is that of the entry with their count: where that could not be stored, it is asked for again.
+    """
+
     since: Micros
+    op_id: OpId
+    operation: str = ""
+    reason: str = ""
     count: int = 0
 
 
@@ -56,42 +63,53 @@ class RefusalLog:
 
     def __init__(self, journal: Journal, clock: Clock, new_op: Callable[[], OpId]) -> None:
         self._journal, self._clock, self._new_op = journal, clock, new_op
-        self._tallies: dict[Refusal, Tally] = {}
+        self._tallies: dict[Kind, Tally] = {}
 
     async def record(self, caller: Caller, operation: str, code: str, reason: str) -> None:
         """Record one refusal. Raises Unavailable if it cannot be stored: then the caller is told that."""
-        refusal = Refusal(caller.tenant, caller.credential, operation, code, reason)
+        kind = Kind(caller.tenant, caller.credential, code)
         now = self._clock()
-        tally = self._tallies.get(refusal)
+        tally = self._tallies.get(kind)
         if tally is None or now - tally.since >= MINUTE:
-            await self._close(refusal)
+            await self._close(kind)
             if len(self._tallies) >= KINDS_MAX:
                 await self._close(next(iter(self._tallies)))
-            tally = self._tallies[refusal] = Tally(now)
+            tally = self._tallies[kind] = Tally(now, self._new_op())
         tally.count += 1
+        tally.operation, tally.reason = operation, reason
         if tally.count <= SINGLE_ENTRIES_PER_MINUTE:
-            await self._write(refusal, 1)
+            await self._write(kind, tally, self._new_op(), 1)
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write the counts of minutes that are over, or of all of them."""
-        now = self._clock()
-        for refusal, tally in list(self._tallies.items()):
+        """Write the counts of minutes that are over, or of all of them. Raises Unavailable if one stays unwritten."""
+        now, failure = self._clock(), None
+        for kind, tally in list(self._tallies.items()):
             if everything or now - tally.since >= MINUTE:
-                await self._close(refusal)
+                try:
+                    await self._close(kind)
+                except Unavailable as error:  # Another tenant's log may be well.
+                    failure = error
+        if failure is not None:
+            raise failure
 
-    async def _close(self, refusal: Refusal) -> None:
-        tally = self._tallies.pop(refusal, None)
-        if tally is not None and tally.count > SINGLE_ENTRIES_PER_MINUTE:
-            await self._write(refusal, tally.count - SINGLE_ENTRIES_PER_MINUTE)
+    async def _close(self, kind: Kind) -> None:
+        tally = self._tallies.pop(kind, None)
+        if tally is None or tally.count <= SINGLE_ENTRIES_PER_MINUTE:
+            return
+        try:
+            await self._write(kind, tally, tally.op_id, tally.count - SINGLE_ENTRIES_PER_MINUTE)
+        except Unavailable:
+            self._tallies.setdefault(kind, tally)  # For the next time, unless another minute has begun.
+            raise
 
-    async def _write(self, refusal: Refusal, count: int) -> None:
+    async def _write(self, kind: Kind, tally: Tally, op_id: OpId, count: int) -> None:
         command = RecordRefusal(
-            op_id=self._new_op(),
-            asked_by=refusal.credential,
-            operation=refusal.operation,
-            code=refusal.code,
-            reason=refusal.reason,
-            session_id=refusal.credential.id if refusal.credential.kind == "session" else "",
+            op_id=op_id,
+            asked_by=kind.credential,
+            operation=tally.operation,
+            code=kind.code,
+            reason=tally.reason,
+            session_id=kind.credential.id if kind.credential.kind == "session" else "",
             count=count,
         )
-        await self._journal.apply(refusal.tenant, command)
+        await self._journal.apply(kind.tenant, command)

@@ -20,6 +20,9 @@ Lower = Callable[[Any, str], Any]  # Takes a value and its field; returns what m
 
 INT_MAX = 2**63 - 1  # What a database column and every JSON reader in a 64-bit language can hold.
 INT_CHARS_MAX = 20
+# Names, ids and words; an entry repeats some of them, escaped, and must stay under 64 KiB.
+TEXT_CHARS_MAX = 2048
+MEMBER_CHARS_MAX = 8192  # Values of maps, such as headers: tokens are long, and are sealed, not logged.
 
 _INT = re.compile(r"-?[0-9]{1,19}")
 _FAULT = re.compile(r"(?s)(.*?)(?: - at `\$\.?(.*)`)?")
@@ -105,7 +108,8 @@ def _from_json(kind: inspect.Type) -> Lower:
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
             return _items(_from_json(item))
         case inspect.DictType(value_type=values):
-            return _members(_from_json(values))
+            lower = _from_json(values)
+            return _members(_member if lower is _scalar else lower)
         case inspect.UnionType(types=kinds):
             return _one_of([_from_json(each) for each in kinds])
         case _:
@@ -132,9 +136,19 @@ def _keep(value: Any, _field: str) -> Any:
 def _scalar(value: Any, field: str) -> Any:
     if isinstance(value, Number):
         return _number(value.text, field)
-    if isinstance(value, str) and "\0" in value:
+    return _text(value, field, TEXT_CHARS_MAX) if isinstance(value, str) else value
+
+
+def _member(value: Any, field: str) -> Any:
+    return _text(value, field, MEMBER_CHARS_MAX) if isinstance(value, str) else _scalar(value, field)
+
+
+def _text(text: str, field: str, chars_max: int) -> str:
+    if "\0" in text:
         raise InvalidRequest(f"`{field}` contains the character NUL, which no text may", field)
-    return value
+    if len(text) > chars_max:
+        raise InvalidRequest(f"`{field}` is longer than {chars_max} characters", field)
+    return text
 
 
 def _number(text: str, field: str) -> int | float:

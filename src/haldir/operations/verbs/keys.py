@@ -9,7 +9,7 @@ from haldir.gate.model import ApiKey
 from haldir.gate.scopes import parse_key_scopes
 from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import unix_seconds
-from haldir.kernel.errors import InvalidRequest, InvalidScope, Unauthenticated
+from haldir.kernel.errors import InvalidPrefix, InvalidRequest, InvalidScope, NotFound, Refused, Unauthenticated
 from haldir.operations.authenticate import require_scope
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
@@ -104,8 +104,15 @@ async def list_keys(ctx: Context, caller: Caller, _request: ListKeysRequest) -> 
 
 async def revoke_key(ctx: Context, caller: Caller, request: RevokeKeyRequest) -> KeyRevoked:
     """End a key, from the next decision on, on every replica."""
+    if len(request.prefix) != ids.KEY_PREFIX_CHARS:
+        raise InvalidPrefix(f"a prefix is the first {ids.KEY_PREFIX_CHARS} characters of a key", "prefix")
     command = RevokeKey(op_id=ctx.new_op(), asked_by=caller.credential, prefix=request.prefix)
-    await allowed(ctx, caller.tenant, command)
+    try:
+        await allowed(ctx, caller.tenant, command)
+    except Refused as refused:
+        if refused.refusal == "key_not_found":
+            raise NotFound(refused.reason) from refused
+        raise
     return KeyRevoked(revoked=True, prefix=request.prefix)
 
 
@@ -172,7 +179,6 @@ OPERATIONS = (
         request=RevokeKeyRequest,
         response=KeyRevoked,
         run=revoke_key,
-        refusals=("key_not_found",),
         tag="keys",
     ),
 )

@@ -5,13 +5,12 @@ from typing import Any
 import msgspec
 
 from haldir.kernel import strict_json
-from haldir.kernel.errors import NotFound, OutcomeUnknown, Refused, UpstreamError
+from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.upstreams import find_tool, known_upstream
-from haldir.operations.verbs.sessions import owns
 from haldir.operations.wire import JsonObject, StatusResponse
 from haldir.proxy.message import ending_of, read
 
@@ -29,8 +28,6 @@ class CallToolRequest(msgspec.Struct, frozen=True):
 
 async def call(ctx: Context, caller: Caller, request: CallToolRequest) -> StatusResponse:
     """Run one tool call under governance and answer with the upstream's result."""
-    if not owns(caller, request.session_id):
-        raise NotFound("There is no such session.")
     upstream, tool = await find_tool(ctx, caller.tenant, request.tool)
     asked = ToolCall(caller, request.session_id, upstream, tool, dict(request.arguments))
     try:
@@ -40,7 +37,8 @@ async def call(ctx: Context, caller: Caller, request: CallToolRequest) -> Status
     except OutcomeUnknown as error:
         return _answer(error.status, error.message, {"code": error.code, "hint": error.hint, "call_id": error.call_id})
     except UpstreamError as error:
-        return _answer(REFUSED_STATUS, error.message, {"code": error.code, "hint": error.hint})
+        extras = {"code": error.code, "hint": error.hint, "call_id": error.call_id}
+        return _answer(REFUSED_STATUS, error.message, extras)
     return _ended(end)
 
 

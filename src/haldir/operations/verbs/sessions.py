@@ -27,6 +27,7 @@ DEFAULT_SCOPES = ("read", "browse")
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
 UNKNOWN = "There is no such session."
+PARENT_GONE = frozenset({"session_not_found", "session_expired", "session_revoked"})
 
 
 class CreateSessionRequest(msgspec.Struct, frozen=True):
@@ -131,7 +132,12 @@ async def create_session(ctx: Context, caller: Caller, request: CreateSessionReq
         ttl_seconds=request.ttl,
         parent_id=request.parent_session_id or None,
     )
-    opened = await allowed_result(ctx, caller.tenant, command, SessionOpened)
+    try:
+        opened = await allowed_result(ctx, caller.tenant, command, SessionOpened)
+    except Refused as refused:
+        if refused.refusal in PARENT_GONE:
+            raise InvalidRequest(f"`parent_session_id`: {refused.reason}", "parent_session_id") from refused
+        raise
     return SessionCreated(
         opened.session_id,
         token,
@@ -243,9 +249,6 @@ OPERATIONS = (
         status=201,
         refusals=(
             "agent_revoked",
-            "session_not_found",
-            "session_expired",
-            "session_revoked",
             "scope_exceeds_parent",
             "life_exceeds_parent",
             "budget_exceeds_parent",

@@ -30,9 +30,31 @@ from haldir.proxy.model import DEADLINE_SECONDS, Price, StoredPolicy, ToolRule, 
 HEADERS_MAX = 32  # More than any upstream asks for.
 DEADLINE_SECONDS_MAX = 3600  # A call that may take longer would hold its money for longer than anyone watches.
 TOOL_RULES_MAX = 500
+POINTER_CHARS_MAX = 512  # Deeper than any arguments.
+# What frames a message or belongs to the protocol is Haldir's to say.
+RESERVED_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+RESERVED_PREFIXES = ("mcp-",)
 
 
-class PriceGiven(msgspec.Struct, frozen=True):
+class PriceGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Either `fixed`, or a JSON pointer into the arguments whose number counts `unit` each."""
 
     fixed: Amount | None = None
@@ -40,7 +62,7 @@ class PriceGiven(msgspec.Struct, frozen=True):
     unit: Amount | None = None
 
 
-class ToolRuleGiven(msgspec.Struct, frozen=True):
+class ToolRuleGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The session scope that this tool needs instead of `execute:UPSTREAM:TOOL`, and what a call costs."""
 
     scope: str | None = None
@@ -207,7 +229,8 @@ async def accept_tool(ctx: Context, caller: Caller, request: AcceptToolRequest) 
 
 def _config(ctx: Context, request: AddUpstreamRequest) -> UpstreamConfig:
     if len(request.headers) > HEADERS_MAX or not all(map(_is_header, request.headers.items())):
-        raise InvalidRequest(f"`headers` are at most {HEADERS_MAX} names and values of printable ASCII", "headers")
+        rule = f"at most {HEADERS_MAX} names and values of printable ASCII, none that frames messages"
+        raise InvalidRequest(f"`headers` are {rule}", "headers")
     if not 0 < request.deadline_seconds <= DEADLINE_SECONDS_MAX:
         raise InvalidRequest(f"`deadline_seconds` is above 0 and at most {DEADLINE_SECONDS_MAX}", "deadline_seconds")
     if len(request.tools) > TOOL_RULES_MAX:
@@ -218,6 +241,8 @@ def _config(ctx: Context, request: AddUpstreamRequest) -> UpstreamConfig:
 
 def _is_header(header: tuple[str, str]) -> bool:
     name, value = header
+    if name.lower() in RESERVED_HEADERS or name.lower().startswith(RESERVED_PREFIXES):
+        return False
     return bool(name) and name.replace("-", "").isalnum() and name.isascii() and value.isascii() and value.isprintable()
 
 
@@ -231,7 +256,8 @@ def _price(tool: str, given: PriceGiven) -> Price:
         raise InvalidRequest(f"`{field}` needs either `fixed` or `pointer`", field)
     if given.fixed is not None:
         return Price(fixed_micros=int(given.fixed))
-    if not (given.pointer or "").startswith("/") or given.unit == 0:
+    pointer = given.pointer or ""
+    if not pointer.startswith("/") or len(pointer) > POINTER_CHARS_MAX or given.unit == 0:
         raise InvalidRequest(f"`{field}` needs a JSON pointer like /amount, and a unit above zero", field)
     return Price(pointer=given.pointer) if given.unit is None else Price(pointer=given.pointer, unit_micros=given.unit)
 
