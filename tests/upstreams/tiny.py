@@ -34,6 +34,9 @@ class TinyServer:
             self.open.remove(headers[b"mcp-session-id"])
             await _answer(send, 200, b"", [])
             return
+        if scope["method"] == "GET":
+            await _answer(send, 405, b"", [])
+            return
         message = json.loads((await receive())["body"])
         session = []
         if message["method"] == "initialize":

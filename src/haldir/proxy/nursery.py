@@ -9,6 +9,7 @@ from haldir.proxy.child import Child
 from haldir.proxy.model import UpstreamConfig
 
 CHILDREN_MAX = 64  # Processes of tens of megabytes each; the next one is refused with a clear sentence.
+ABANDONED_SECONDS = 60.0  # Idle for this long, a child is ended if another is needed and there is no room.
 IDLE_SECONDS_MAX = 600.0  # A child nobody spoke with for ten minutes goes; its client is told to begin anew.
 SWEEP_SECONDS = 30.0
 
@@ -33,7 +34,7 @@ class Nursery:
     ) -> Child:
         """Start a child. Raises UpstreamError(sent=False) if it cannot start or there are too many."""
         self._forget_dead()
-        if len(self._children) + self._starting >= CHILDREN_MAX:
+        if len(self._children) + self._starting >= CHILDREN_MAX and not self._make_room():
             raise UpstreamError(f"Haldir already runs {CHILDREN_MAX} upstream processes.", sent=False)
         self._starting += 1
         try:
@@ -66,10 +67,19 @@ class Nursery:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._forget_dead()
-            idle_since = asyncio.get_running_loop().time() - IDLE_SECONDS_MAX
-            for child, is_busy in list(self._children.items()):
-                if child.used_at < idle_since and not is_busy():
-                    self.dismiss(child)
+            for child in self._idle_for(IDLE_SECONDS_MAX):
+                self.dismiss(child)
+
+    def _make_room(self) -> bool:
+        """End the child that was idle the longest: many clients go without a word, and would keep others out."""
+        abandoned = self._idle_for(ABANDONED_SECONDS)
+        if abandoned:
+            self.dismiss(min(abandoned, key=lambda child: child.used_at))
+        return bool(abandoned)
+
+    def _idle_for(self, seconds: float) -> list[Child]:
+        since = asyncio.get_running_loop().time() - seconds
+        return [child for child, is_busy in self._children.items() if child.used_at < since and not is_busy()]
 
     def _forget_dead(self) -> None:
         for child in [child for child in self._children if not child.is_alive]:

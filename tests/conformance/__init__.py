@@ -1,0 +1,1 @@
+"""The official MCP conformance suite, run at the official server directly and through Haldir."""
