@@ -1,6 +1,7 @@
 """The command line against a real server."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -252,3 +253,31 @@ def test_what_a_server_has_to_say_goes_to_standard_error_as_json(tmp_path: Path)
         assert server.process.stdout.read() == b""
         events = [json.loads(line) for line in server.stderr().splitlines()]
     assert ("error", "checkpoint_not_kept") in {(event["level"], event["event"]) for event in events}
+
+
+@pytest.mark.parametrize("command", [("audit", "tail", "--all", "--limit", "1000"), ("session", "list")])
+def test_a_command_whose_output_nobody_reads_on_ends_quietly(server: CliServer, command: tuple[str, ...]) -> None:
+    server.answer("session", "create", "much")
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = (sys.executable, "-m", "haldir", *command, "--data", str(server.data))
+    ended = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_database_that_is_not_postgresql_is_a_wrong_setting_and_its_password_is_not_repeated(tmp_path: Path) -> None:
+    refused = CliServer(tmp_path / "data", "--database-url", "mysql://u:secret@h/d")
+    assert refused.code == 2
+    said = json.loads(refused.stderr())
+    assert said["code"] == "settings_invalid"
+    assert "postgresql://" in said["error"]
+    assert "secret" not in said["error"]
+
+
+def test_the_list_of_upstreams_says_why_one_is_not_healthy(tmp_path: Path) -> None:
+    with CliServer(tmp_path / "data", "--upstream", "gone=http://127.0.0.1:9/mcp") as server:
+        server.answer("upstream", "tools")
+        error = server.answer("upstream", "list")["upstreams"]["gone"]["error"]
+        assert error
+        assert error in server.run("upstream", "list").stdout

@@ -18,7 +18,7 @@ from haldir.proxy.model import UpstreamConfig
 
 HOST = "127.0.0.1"
 PORT = 4253
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER")  # Enough for a program to start by.
+POSTGRES = ("postgresql://", "postgres://")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +86,12 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
     rate = found.rate("HALDIR_RATE_LIMIT")
     private = file.allow_private if asked.allow_private is None else asked.allow_private
     port = file.port if asked.port is None else asked.port
+    database_url = asked.database_url or found.get("HALDIR_DATABASE_URL") or file.database_url
     return Settings(
         data=data,
         host=asked.host or file.host or HOST,
         port=PORT if port is None else _checked_port(port),
-        database_url=_hidden(asked.database_url or found.get("HALDIR_DATABASE_URL") or file.database_url),
+        database_url=_hidden(_checked_database_url(database_url)),
         root_key=_hidden(found.get("HALDIR_ROOT_KEY")),
         bootstrap_token=_hidden(found.get("HALDIR_BOOTSTRAP_TOKEN")),
         rate_limit_per_minute=file.rate_limit_per_minute if rate is None else rate,
@@ -98,7 +99,7 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
         allowed_origins=found.names("HALDIR_ALLOWED_ORIGINS") or file.allowed_origins,
         allow_private=bool(private),
         upstreams=_merge(file.upstreams, [parse_upstream(text) for text in asked.upstreams]),
-        child_environment=found.only(INHERITED),
+        child_environment=found.for_children(),
     )
 
 
@@ -141,9 +142,6 @@ class _Environment:
     def get(self, name: str) -> str | None:
         return self._variables.get(name, "").strip() or None
 
-    def only(self, names: Iterable[str]) -> dict[str, str]:
-        return {name: value for name in names if (value := self.get(name)) is not None}
-
     def names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in (self.get(name) or "").split(",") if part.strip())
 
@@ -183,6 +181,14 @@ def _checked_port(port: int) -> int:
     if not 0 <= port <= PORT_MAX:
         raise SettingsError("--port", f"must be from 0 to {PORT_MAX}", "0 takes any free port.")
     return port
+
+
+def _checked_database_url(url: str | None) -> str | None:
+    """Refuse what is no address of PostgreSQL, without repeating it: it may hold a password."""
+    if url is not None and not url.startswith(POSTGRES):
+        remedy = "Give postgresql://USER@HOST/DATABASE, or nothing for SQLite in the data folder."
+        raise SettingsError("The database URL", "is not one of PostgreSQL", remedy)
+    return url
 
 
 def _hidden(text: str | None) -> Secret[str] | None:

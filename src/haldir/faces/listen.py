@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -9,12 +10,17 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from haldir.faces.connections import HEAD_SECONDS, Listener, WaitingRoom, connections_max
 from haldir.kernel.errors import HaldirError
 
-CONNECTIONS_MAX = 4096  # Beyond this a caller is told 503 at once instead of waiting for everyone else.
-KEEP_ALIVE_SECONDS = 75  # Longer than the usual idle time of a client's pool, so that it closes first.
 DRAIN_SECONDS = 40  # A call's default deadline and its settlement; what takes longer is cut off.
 BACKLOG = 2048
+
+REMEDIES = {
+    errno.EADDRINUSE: "Choose another --port.",
+    errno.EACCES: "Choose a --port above 1023, or start Haldir with the right to use this one.",
+}
+NO_SUCH_HOST = "Give an address of this machine as --host."  # Whatever else it is, the host is not one.
 
 
 class CannotListen(HaldirError):
@@ -33,9 +39,9 @@ def bind(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host can be spelled like that.
         listening.close()
-        raise CannotListen(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another --port.") from None
+        raise CannotListen(f"Cannot listen on {host} port {port}: {_reason(error)}") from None
     return listening
 
 
@@ -46,24 +52,21 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError) or error.errno is None:
+        return f"{error}. {NO_SUCH_HOST}"
+    return f"{error.strerror}. {REMEDIES.get(error.errno, NO_SUCH_HOST)}"
+
+
 async def serve(
-    app: ASGIApp, listening: socket.socket, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    app: ASGIApp,
+    listening: socket.socket,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+    room: WaitingRoom | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way. `on_stop` closes streams that never end."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        loop="none",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS_MAX,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    config = Listener(app, room or WaitingRoom(connections_max(), HEAD_SECONDS), DRAIN_SECONDS)
     await _Server(config, on_ready, on_stop).serve(sockets=[listening])
 
 

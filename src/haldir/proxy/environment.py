@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "SHELL", "SYSTEMROOT")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "SHELL", "SYSTEMROOT")
 
 
 def minimal_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -30,6 +30,8 @@ def explained(*, as_json: bool) -> Iterator[None]:
         sys.exit(_tell(WRONG_SETTING, error.code, error.message, error.hint, "", as_json=as_json))
     except HaldirError as error:
         sys.exit(_tell(UNREACHABLE, error.code, error.message, error.hint, "", as_json=as_json))
+    except BrokenPipeError:  # Nobody reads on, as behind `| head`: the root ends it.
+        raise
     except OSError as error:  # A folder that cannot be made, a disk that is full.
         sys.exit(_tell(UNREACHABLE, "system_error", str(error), "", "", as_json=as_json))
 

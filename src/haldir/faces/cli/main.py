@@ -1,6 +1,9 @@
 """The command line's root. A command is loaded when it is called, so that `haldir --help` takes under 150 ms."""
 
 import importlib
+import os
+import sys
+from typing import Any
 
 import click
 
@@ -19,6 +22,7 @@ COMMANDS = {
     "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
 }
+READER_GONE = 141  # As a shell says of a program that was ended by SIGPIPE.
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line or a setting is wrong; "
     "3 Haldir cannot be reached or cannot answer; 4 Haldir said no."
@@ -37,6 +41,13 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # Whoever read the output has read enough, as `head` does.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Or Python would remark on it at its end.
+            sys.exit(READER_GONE)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -46,7 +46,7 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 
 def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
     """Return where to print: as wide as the window, or `pipe_columns` where there is none."""
-    return Console(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
+    return _Screen(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
 
 
 def spelled(value: Any) -> str:
@@ -74,3 +74,10 @@ def moment(unix_seconds: Any) -> str:
 def amount(units: Any) -> str:
     """Return an amount of money as the wire gives it, or what no limit is called."""
     return "no limit" if units is None else f"{units:.2f}" if round(units, 2) == units else f"{units:.6f}".rstrip("0")
+
+
+class _Screen(Console):
+    """A console that leaves it to the root of the command line what to do when nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError.

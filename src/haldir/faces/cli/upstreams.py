@@ -72,7 +72,7 @@ def _print_upstreams(answer: Json) -> None:
             name,
             each["url"] or each["transport"],
             "operator" if each["operator"] else "api",
-            "healthy" if each["healthy"] else each["error"] or "not asked yet",
+            _state(each),
             each["tools"],
             each["total_calls"],
             each["total_errors"],
@@ -81,6 +81,12 @@ def _print_upstreams(answer: Json) -> None:
     )
     columns = ("name", "address", "added by", "state", "tools", "calls", "errors")
     print_table(columns, rows, empty="There are no upstreams; `haldir upstream add NAME URL` adds one.")
+
+
+def _state(upstream: Json) -> str:
+    if not upstream["healthy"]:
+        return str(upstream["error"] or "did not answer its last call")
+    return "healthy" if upstream["last_check"] else "not asked yet"
 
 
 def _print_tools(answer: Json) -> None:

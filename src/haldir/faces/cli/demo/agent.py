@@ -62,7 +62,8 @@ async def connected(url: str, token: str) -> AsyncIterator[Agent]:
     """Connect to one upstream through Haldir."""
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=TIMEOUT_SECONDS) as http,
+        # No proxy of this user's environment stands between two processes of this machine.
+        httpx2.AsyncClient(headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         yield Agent(client)

@@ -2,15 +2,15 @@
 
 import asyncio
 import importlib
-import importlib.util
 import tempfile
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from haldir.config_file import SettingsError
-from haldir.faces.cli.demo.server import DemoFailed
 from haldir.faces.cli.demo.step import Decision, Step, Story
 from haldir.faces.cli.demo.transcript import Transcript
 from haldir.faces.cli.endings import CHECK_FAILED, explained
@@ -24,19 +24,14 @@ EXTRA = "Install haldir-guardian with its extra: haldir-guardian[demo]."
 def demo(*, as_json: bool) -> None:
     """Show a real MCP client, Haldir and a real MCP server, and what becomes of each call."""
     with explained(as_json=as_json), tempfile.TemporaryDirectory(prefix="haldir-demo-") as folder:
-        if importlib.util.find_spec("mcp") is None:
-            raise SettingsError("The demo", "needs the official package `mcp`, which is not installed", EXTRA)
-        try:
-            story = _play(Path(folder), as_json=as_json)
-        except DemoFailed as error:
-            raise click.ClickException(str(error)) from None
+        story = _play(Path(folder), as_json=as_json)
     raise SystemExit(0 if story.ok else CHECK_FAILED)
 
 
 def _play(folder: Path, *, as_json: bool) -> Story:
-    tell = importlib.import_module("haldir.faces.cli.demo.story").tell  # It needs mcp, which may be missing.
+    tell = _story_teller()
     if as_json:
-        story: Story = asyncio.run(tell(folder, _ignore_step, _ignore_log))
+        story = asyncio.run(tell(folder, _ignore_step, _ignore_log))
         print_json({"ok": story.ok, **msgspec.to_builtins(story)})
         return story
     transcript = Transcript()
@@ -44,6 +39,14 @@ def _play(folder: Path, *, as_json: bool) -> Story:
     story = asyncio.run(tell(folder, transcript.step, transcript.log))
     transcript.end(story)
     return story
+
+
+def _story_teller() -> Callable[..., Coroutine[Any, Any, Story]]:
+    try:
+        teller: Callable[..., Coroutine[Any, Any, Story]] = importlib.import_module("haldir.faces.cli.demo.story").tell
+    except ImportError as error:
+        raise SettingsError("The demo", f"needs the official package `mcp`: {error}", EXTRA) from None
+    return teller
 
 
 def _ignore_step(_step: Step) -> None:

@@ -57,7 +57,8 @@ async def start(data: Path) -> Server:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        raise DemoFailed(f"`haldir up` did not start:\n{log.read_text(errors='replace')}")
+        said = log.read_text(errors="replace").splitlines() or ["it said nothing"]
+        raise DemoFailed(f"`haldir up` did not start: {said[-1]}")
     return Server(process, json.loads(line))
 
 

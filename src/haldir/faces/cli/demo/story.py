@@ -34,32 +34,80 @@ SCENES = (
     Scene("budget", "A price above what is left", "order_book", BOOK, "budget_exceeded"),
 )
 AFTER_REVOCATION = Scene("revoked", "Any call after the session was revoked", "find_books", RING, "session_revoked")
+NAMES = (
+    "start",
+    "tools",
+    *(scene.name for scene in SCENES),
+    "spent",
+    "revoked",
+    "log",
+    "verify",
+    "stop",
+    "untouched",
+    "tampered",
+    "tampered_files",
+)
 
 Watch = Callable[[Step], None]
+ShowLog = Callable[[tuple[Decision, ...]], None]
 
 
-async def tell(folder: Path, watch: Watch, show_log: Callable[[tuple[Decision, ...]], None]) -> Story:
-    """Play the demo in an empty folder, showing each step as it is done."""
+async def tell(folder: Path, watch: Watch, show_log: ShowLog) -> Story:
+    """Play the demo in an empty folder, showing each step as it is done. What breaks it off is its last step."""
     steps: list[Step] = []
+    log: tuple[Decision, ...] = ()
 
     def note(step: Step) -> None:
         steps.append(step)
         watch(step)
 
+    try:
+        log = await _whole(folder, note, show_log, steps)
+    except Exception as error:  # noqa: BLE001 - it runs what others wrote; whatever breaks is shown, not thrown.
+        note(_broken_off(NAMES[len(steps)], error))
+    return Story(steps=tuple(steps), log=log)
+
+
+async def _whole(folder: Path, note: Watch, show_log: ShowLog, steps: list[Step]) -> tuple[Decision, ...]:
     server = await start(folder / "data")
     try:
+        note(_start_step(server))
         async for step in _calls(server):
             note(step)
         log = _log(server)
         show_log(log)
         note(_log_step(log, steps))
-        note(_verify_step(server))
+        note(_verify_step("verify", "The log verifies", server, None))
     finally:
         exit_code = await server.stop()
     note(_stop_step(exit_code))
     async for step in _tampering(server.data, folder / "tampered", log):
         note(step)
-    return Story(steps=tuple(steps), log=log)
+    return log
+
+
+def _broken_off(name: str, error: BaseException) -> Step:
+    while isinstance(error, BaseExceptionGroup):  # As task groups raise what one of their tasks raised.
+        error = error.exceptions[0]
+    reason = str(error) if isinstance(error, DemoFailed) else f"{type(error).__name__}: {error}"
+    return Step(
+        name=name,
+        title="The demo could not go on",
+        done=f"the step {name}",
+        expected={"error": ""},
+        seen={"error": reason.partition("\n")[0]},
+    )
+
+
+def _start_step(server: Server) -> Step:
+    return Step(
+        name="start",
+        title="Haldir starts with the bookshop behind it",
+        done="haldir up --upstream shop=…",
+        expected={"upstreams": ["shop"]},
+        seen={"upstreams": list(server.admin.get("/v1/proxy/upstreams")["upstreams"])},
+        told=f"listens on {server.url}",
+    )
 
 
 async def _calls(server: Server) -> AsyncIterator[Step]:
@@ -142,15 +190,16 @@ def _log_step(log: tuple[Decision, ...], steps: list[Step]) -> Step:
     )
 
 
-def _verify_step(server: Server) -> Step:
+def _verify_step(name: str, title: str, server: Server, forged: str | None) -> Step:
     answer = server.admin.get("/v1/audit/verify")
+    found = [finding["message"] for finding in answer.get("findings", [])]
     return Step(
-        name="verify",
-        title="The log verifies",
-        done="haldir audit verify",
-        expected={"verified": True},
-        seen={"verified": answer["verified"]},
-        told="verify: ok" if answer["verified"] else str(answer),
+        name=name,
+        title=title,
+        done=f"haldir audit verify --data {server.data.name}",
+        expected={"verified": forged is None, "entry": forged},
+        seen={"verified": answer["verified"], "entry": answer.get("tampered_entry")},
+        told="\n".join([f"verify: {'ok' if answer['verified'] else 'FAILED'}", *found]),
     )
 
 
@@ -171,8 +220,13 @@ async def _tampering(data: Path, copy: Path, log: tuple[Decision, ...]) -> Async
     shutil.copytree(data, copy)
     _edit(copy / "haldir.db")
     forged = next(entry.entry_id for entry in log if entry.tool == "close_shop")
-    title = "The same with one row rewritten: close_shop made to read find_books"
-    yield await _check_step("tampered", title, copy, forged)
+    title = "One row of a copy rewritten, close_shop made to read find_books: verify names it"
+    server = await start(copy)
+    try:
+        yield _verify_step("tampered", title, server, forged)
+    finally:
+        await server.stop()
+    yield await _check_step("tampered_files", "Without a server, fsck names it too", copy, forged)
 
 
 async def _check_step(name: str, title: str, data: Path, forged: str | None) -> Step:

@@ -60,5 +60,5 @@ class Transcript:
 
 
 def _style(step: Step) -> str:
-    refused = step.seen.get("refusal") or step.seen.get("exit")
+    refused = step.seen.get("refusal") or step.seen.get("exit") or step.seen.get("entry")
     return "yellow" if refused else "green"
