@@ -52,10 +52,9 @@ async def start(data: Path) -> Server:
     try:
         line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
     except TimeoutError:
+        process.kill()
         line = b""
-    if not line:
-        if process.returncode is None:
-            process.kill()
+    if not line:  # It has ended, or is about to: to kill it now would race with asyncio for its exit code.
         await process.wait()
         said = log.read_text(errors="replace").splitlines() or ["it said nothing"]
         raise DemoFailed(f"`haldir up` did not start: {said[-1]}")
