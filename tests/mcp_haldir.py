@@ -152,9 +152,9 @@ def http_upstream(name: str, url: str, deadline_seconds: float = 20.0, **headers
 
 
 @contextmanager
-def guarding(data: Path, *upstreams: OperatorUpstream) -> Iterator[GuardedHaldir]:
+def guarding(data: Path, *upstreams: OperatorUpstream, origins: tuple[str, ...] = ()) -> Iterator[GuardedHaldir]:
     """Run a Haldir in front of these upstreams for as long as the block lasts."""
-    settings = Settings(data=data, upstreams=upstreams)
+    settings = Settings(data=data, upstreams=upstreams, allowed_origins=origins)
     begun = _Begun()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(settings, begun)), daemon=True)
     thread.start()
@@ -186,7 +186,7 @@ async def _serve(settings: Settings, begun: _Begun) -> None:
         async with open_context(settings) as ctx:
             first = await first_tenant(ctx)
             await sync_operator_upstreams(ctx, first.tenant, _configured(settings.upstreams))
-            await _listen(ctx, first.key.reveal(), begun)
+            await _listen(ctx, first.key.reveal(), settings.allowed_origins, begun)
             await asyncio.gather(*ctx.in_flight, return_exceptions=True)
     except BaseException as error:
         begun.error = error
@@ -198,8 +198,9 @@ def _configured(upstreams: Sequence[OperatorUpstream]) -> list[tuple[str, Upstre
     return [(each.name, each.config, each.tool_rules) for each in upstreams]
 
 
-async def _listen(ctx: Context, key: str, begun: _Begun) -> None:
-    mcp, rest = McpFace(ctx, body_seconds_max=BODY_SECONDS_MAX), rest_app(ctx, OPERATIONS, RestSettings())
+async def _listen(ctx: Context, key: str, origins: tuple[str, ...], begun: _Begun) -> None:
+    mcp = McpFace(ctx, origins=origins, body_seconds_max=BODY_SECONDS_MAX)
+    rest = rest_app(ctx, OPERATIONS, RestSettings(allowed_origins=origins))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (mcp if scope["path"].startswith("/mcp") else rest)(scope, receive, send)

@@ -248,8 +248,10 @@ def test_only_a_tool_that_is_known_and_pinned_is_called(court: Court) -> None:
     changed = ObserveTools(op_id=court.op(), upstream="shop", tools=(SeenTool("buy", "another"),))
     assert court.apply(changed).allowed
     assert verdict(court.admit("a")) == "tool_quarantined"
-    wrong, right = (AcceptTool(op_id=court.op(), upstream="shop", tool="buy", sha256=each) for each in ("x", "another"))
-    assert [verdict(court.apply(wrong)), verdict(court.apply(right))] == ["tool_not_found", "allowed"]
+    asked = [("sell", "another"), ("buy", "x"), ("buy", "another")]
+    accepts = [AcceptTool(op_id=court.op(), upstream="shop", tool=tool, sha256=sha256) for tool, sha256 in asked]
+    verdicts = [verdict(court.apply(each)) for each in accepts]
+    assert verdicts == ["tool_not_found", "definition_mismatch", "allowed"]
     assert court.admit("a").allowed
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from haldir.config_file import OperatorUpstream
-from haldir.proxy import nursery
+from haldir.proxy import child, nursery
 from haldir.proxy.model import UpstreamConfig
-from mcp_haldir import Answer, GuardedHaldir, call, guarding, initialize
+from mcp_haldir import Answer, GuardedHaldir, call, eventually, guarding, initialize
 from upstreams.tiny import shell_command
 
 PATH = "/mcp/stdio"
@@ -42,6 +42,22 @@ def test_children_in_use_stay_and_the_next_one_is_refused(haldir: GuardedHaldir)
     assert (refused.status, refused.json["error"]["message"]) == (502, "Haldir already runs 3 upstream processes.")
     for session in sessions:
         assert haldir.post(PATH, call("do"), token, mcp_session_id=session).status == 200
+
+
+def test_the_last_words_of_a_child_that_dies_are_logged_and_told_to_no_caller(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = "i=0; while [ $i -lt 2000 ]; do echo noise $i >&2; i=$((i+1)); done; echo the secret reason >&2; exit 3"
+    dying = OperatorUpstream("dying", UpstreamConfig(command=("/bin/sh", "-c", script), deadline_seconds=5))
+    with guarding(tmp_path, dying) as haldir:
+        answer = haldir.post("/mcp/dying", initialize(), haldir.token())
+        assert (answer.status, b"has exited" in answer.body) == (502, True)
+        assert b"secret" not in answer.body
+        found = eventually(lambda: [each for each in caplog.records if each.message == "upstream_process_died"])
+    event = found[0].__dict__["event"]
+    assert (event["command"], event["status"]) == ("/bin/sh", 3)
+    assert event["stderr"].endswith("the secret reason")
+    assert len(event["stderr"]) <= child.STDERR_BYTES_KEPT
 
 
 def opened(haldir: GuardedHaldir, token: str) -> Answer:

@@ -13,6 +13,7 @@ from upstreams import raw
 from upstreams.raw import RawUpstream, raw_upstream
 
 PATHS = ("/mcp", "/mcp/up")
+PAGE = "https://page.example"  # The one origin whose pages may speak with this Haldir.
 DEEP = b"[" * 100 + b"]" * 100
 
 
@@ -24,7 +25,7 @@ def upstream() -> Iterator[RawUpstream]:
 
 @pytest.fixture(scope="module")
 def haldir(tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream) -> Iterator[GuardedHaldir]:
-    with guarding(tmp_path_factory.mktemp("faults"), http_upstream("up", upstream.url)) as running:
+    with guarding(tmp_path_factory.mktemp("faults"), http_upstream("up", upstream.url), origins=(PAGE,)) as running:
         yield running
 
 
@@ -66,6 +67,8 @@ BODIES = {
         b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"do","arguments":[]}}',
         -32602,
     ),
+    "a call without an id": (b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"do","arguments":{}}}', -32600),
+    "a request without an id": (b'{"jsonrpc":"2.0","method":"resources/read","params":{"uri":"note://one"}}', -32600),
     "no name": (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{}}}', -32602),
     "a number as name": (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}', -32602),
     "Arguments": (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"do","Arguments":{}}}', -32600),
@@ -79,11 +82,11 @@ def test_a_body_that_could_be_read_in_two_ways_is_a_400(
     haldir: GuardedHaldir, upstream: RawUpstream, token: str, path: str, kind: str
 ) -> None:
     body, code = BODIES[kind]
-    before = upstream.calls
+    before = len(upstream.messages)
     answer = haldir.post(path, body, token)
     assert (answer.status, answer.json["error"]["code"]) == (400, code), answer
     assert answer.json["jsonrpc"] == "2.0"
-    assert upstream.calls == before
+    assert len(upstream.messages) == before
 
 
 HEADERS: dict[str, tuple[dict[str, str], int]] = {
@@ -155,6 +158,30 @@ def test_a_page_elsewhere_cannot_speak_through_its_readers_browser(
     assert haldir.post("/mcp", request("ping"), token, **headers).status == status
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_browsers_page_of_a_named_origin_is_a_client_like_any_other(
+    haldir: GuardedHaldir, token: str, path: str
+) -> None:
+    wanted = "authorization, content-type, mcp-method, mcp-param-region, mcp-protocol-version, mcp-session-id, x-other"
+    asked: dict[str, Any] = {"access_control_request_method": "POST", "access_control_request_headers": wanted}
+    preflight = haldir.send("OPTIONS", path, origin=PAGE, **asked)
+    assert (preflight.status, preflight.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    allowed = {name.strip().lower() for name in preflight.headers["access-control-allow-headers"].split(",")}
+    assert set(wanted.split(", ")) - allowed == {"x-other"}
+    for answer in (haldir.post(path, request("ping"), token, origin=PAGE), haldir.post(path, b"", "", origin=PAGE)):
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:5173", None])
+def test_no_other_page_may_read_an_answer(haldir: GuardedHaldir, token: str, origin: str | None) -> None:
+    headers: dict[str, Any] = {"origin": origin} if origin else {}
+    answers = [haldir.send("OPTIONS", "/mcp", **headers), haldir.post("/mcp", request("ping"), token, **headers)]
+    assert not any(name.startswith("access-control") for answer in answers for name in answer.headers)
+    assert [answer.headers["vary"] for answer in answers] == ["Origin", "Origin"]
+
+
 def test_other_http_methods_are_a_405(haldir: GuardedHaldir) -> None:
     for path in PATHS:
         answer = haldir.send("PUT", path, b"{}")
@@ -197,6 +224,7 @@ def test_an_api_key_acts_in_a_session_only_with_the_scope_for_it(haldir: Guarded
     strong = haldir.rest("POST", "/v1/keys", {"name": "strong", "scopes": ["proxy:write"]})["key"]
     answers = [haldir.post("/mcp", request("ping"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
     assert [answer.status for answer in answers] == [403, 200]
+    assert answers[0].json["error"]["code"] == -32003
     assert answers[0].json["error"]["data"]["code"] == "insufficient_scope"
     recorded = haldir.rest("GET", "/v1/audit?kind=refusal.record&limit=1")["entries"][0]
     assert (recorded["code"], recorded["details"]["operation"]) == ("insufficient_scope", "mcp")

@@ -145,6 +145,19 @@ def test_a_method_other_than_a_call_needs_the_upstreams_scope(haldir: GuardedHal
     assert (refused.status, refused.json["error"]["data"]["code"]) == (403, "scope_missing")
 
 
+def test_what_asks_nothing_of_the_upstream_needs_only_a_living_session(haldir: GuardedHaldir) -> None:
+    token = haldir.token("execute:json:add")
+    sealed = haldir.post("/mcp/json", initialize(), token).headers["mcp-session-id"]
+    free = [f"notifications/{name}" for name in ("initialized", "cancelled", "progress", "roots/list_changed")]
+    said: list[dict[str, Any]] = [{"jsonrpc": "2.0", "method": method, "params": {}} for method in free]
+    said.append({"jsonrpc": "2.0", "id": 7, "result": {"action": "accept"}})
+    answers = [haldir.post("/mcp/json", message, token, mcp_session_id=sealed).status for message in said]
+    assert answers == [202] * 5
+    other = {"jsonrpc": "2.0", "method": "notifications/other"}
+    refused = haldir.post("/mcp/json", other, token, mcp_session_id=sealed)
+    assert (refused.status, refused.json["error"]["data"]["code"]) == (403, "scope_missing")
+
+
 def test_what_belongs_to_the_caller_never_reaches_the_upstream(haldir: GuardedHaldir, recorder: Recorder) -> None:
     recorder.seen.clear()
     secrets = {

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haldir.faces.mcp.tool_list import definitions_in, filtered
+from haldir.faces.mcp.tool_list import filtered, tools_in
 from haldir.kernel import strict_json
 from haldir.kernel.errors import UpstreamError
 from haldir.proxy import message as rpc
+from haldir.proxy.definition import read_definition
 from haldir.proxy.era import CLIENT_INFO_KEY, IMPLEMENTATION, MODERN, VERSION_KEY, Era, header_value, read_header_value
 from haldir.proxy.param_headers import header_names, headers_for, mismatch
 from haldir.proxy.sse import EVENT_BYTES_MAX, EventParser, EventTooLarge, frame, parse, with_data
@@ -103,27 +104,78 @@ def test_a_filtered_list_is_the_same_but_for_what_may_not_be_used(
         .replace("Infinity", "1e400")
         .encode()
     )
-    cut = filtered(answer, lambda name: name in allowed)
+    read = tools_in(answer) or []
+    cut = filtered(answer, read, lambda definition: definition.name in allowed)
     kept = [tool for tool in tools if tool["name"] in allowed]
     expected = result | {"tools": kept} | ({"cacheScope": "private"} if scope else {})
     assert json.loads(cut)["result"] == json.loads(json.dumps(expected).replace("Infinity", "1e400"))
     if len(kept) == len(tools) and not scope:
         assert cut == answer
     assert cut.count(b"1e400") == len(kept)
-    assert [json.loads(each)["name"] for each in definitions_in(answer)] == [tool["name"] for tool in tools]
+    assert [json.loads(each.encoded) for each in read if each] == json.loads(answer)["result"]["tools"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 129, "é", "a/b", "a\u202e"])
 def test_a_tool_whose_name_the_protocol_forbids_is_not_offered(name: str) -> None:
-    answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": name}, {"name": "fine"}]}}).encode()
-    assert json.loads(filtered(answer, lambda _: True))["result"]["tools"] == [{"name": "fine"}]
+    assert offered([{"name": name, "inputSchema": {}}, FINE]) == [FINE]
 
 
-def test_a_list_that_says_two_things_is_no_list() -> None:
-    answer = b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"shown"}],"tools":[{"name":"hidden"}],"tools":[]}}'
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {"name": "y", "description": 7, "inputSchema": {}},
+        {"name": "y", "description": "no schema"},
+        {"name": "y", "inputSchema": None},
+        {"name": "y", "inputSchema": []},
+        {"name": 7, "inputSchema": {}},
+        {"inputSchema": {}},
+        ["y"],
+        "y",
+        None,
+    ],
+)
+def test_a_malformed_definition_is_not_offered(malformed: Any) -> None:
+    assert offered([malformed, FINE, FINE | {"description": None}]) == [FINE, FINE | {"description": None}]
+
+
+FINE: dict[str, Any] = {"name": "fine", "inputSchema": {}}
+
+
+def offered(definitions: list[Any]) -> Any:
+    answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"tools": definitions}}).encode()
+    return json.loads(filtered(answer, tools_in(answer) or [], lambda _: True))["result"]["tools"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"id":1,"result":{"tools":[{"name":"shown"}],"tools":[{"name":"hidden"}],"tools":[]}}',
+        b'{"id":1,"result":{"tools":[{"name":"shown","inputSchema":{}}]},"result":{}}',
+        b'{"id":1,"result":{"tools":["  "],"nextCursor":"n","tools":[]}}',
+    ],
+)
+def test_a_list_that_says_two_things_is_no_list(answer: bytes) -> None:
     with pytest.raises(UpstreamError, match="twice"):
-        filtered(answer, lambda _: False)
-    assert definitions_in(b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","name":"b"}]}}') == []
+        tools_in(answer)
+
+
+def test_a_definition_that_says_two_things_is_not_offered() -> None:
+    assert tools_in(b'{"id":1,"result":{"tools":[{"name":"a","name":"b","inputSchema":{}}]}}') == [None]
+
+
+members = st.lists(
+    st.tuples(st.sampled_from(["a", "b", ",", " "]), st.sampled_from(["1", "12", '""', '" "', '"   ,"', "{}"]))
+)
+
+
+@given(members)
+def test_a_member_that_stands_twice_is_always_found(pairs: list[tuple[str, str]]) -> None:
+    encoded = ("{" + " ,".join(f"{json.dumps(name)}: {value}" for name, value in pairs) + "}").encode()
+    if len({name for name, _ in pairs}) == len(pairs):
+        assert {name: bytes(value).decode() for name, value in rpc.strict_members(encoded).items()} == dict(pairs)
+    else:
+        with pytest.raises(UpstreamError, match="twice"):
+            rpc.strict_members(encoded)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +189,7 @@ def test_a_list_that_says_two_things_is_no_list() -> None:
     ],
 )
 def test_only_a_success_is_paid_for(response: dict[str, Any], ending: tuple[str, str]) -> None:
-    judged = rpc.ending_of(rpc.read(json.dumps({"jsonrpc": "2.0", "id": 1, **response}).encode()))
+    judged = rpc.ending_of(json.dumps({"jsonrpc": "2.0", "id": 1, **response}).encode())
     assert (judged.state, judged.error) == ending
 
 
@@ -151,7 +203,8 @@ def test_an_answer_is_told_by_its_id_and_an_error_also_without_one() -> None:
     assert rpc.is_answer(b'{"id":1,"result":{}}', 1)
     assert not rpc.is_answer(b'{"id":"1","result":{}}', 1)
     assert not rpc.is_answer(b'{"id":2,"result":{}}', 1)
-    assert rpc.is_answer(b'{"id":null,"error":{}}', 1)
+    assert rpc.is_answer(b'{"id":null,"error":{"code":1,"message":""}}', 1)
+    assert not rpc.is_answer(b'{"error":"Bad Request"}', 1)
     assert not rpc.is_answer(b'{"id":1,"method":"x","result":{}}', 1)
 
 
@@ -186,7 +239,10 @@ SCHEMA = {
 
 
 def test_arguments_are_repeated_in_the_headers_a_schema_names_and_compared_with_them() -> None:
-    marked = header_names([json.dumps({"name": "t", "inputSchema": SCHEMA}).encode(), b'{"name":"u"}'])
+    read = [
+        read_definition(rpc.raw({"name": name, "inputSchema": schema})) for name, schema in (("t", SCHEMA), ("u", {}))
+    ]
+    marked = header_names([each for each in read if each is not None])
     assert set(marked) == {"t"}
     arguments = strict_json.decode('{"region":"Süd","size":42,"inner":{"on":true}}'.encode())
     headers = headers_for(marked["t"], arguments)

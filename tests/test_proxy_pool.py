@@ -77,7 +77,7 @@ def test_a_real_http_server_is_listed_and_called(kind: str) -> None:
         async def work(pool: UpstreamPool) -> None:
             config = UpstreamConfig(url=f"{url}/mcp")
             definitions = await pool.list_tools(TENANT, upstream(), config)
-            assert {json.loads(each)["name"] for each in definitions} == TOOL_NAMES
+            assert {each.name for each in definitions} == TOOL_NAMES
             assert text(await call(pool, config, "add", a=1, b=2)) == "3"
             assert (await call(pool, config, "fail", reason="no"))["result"]["isError"] is True
             assert pool.health(TENANT, "up").healthy
@@ -89,7 +89,7 @@ def test_a_real_stdio_server_is_listed_and_called_by_many_at_once_with_their_own
     async def work(pool: UpstreamPool) -> None:
         config = UpstreamConfig(command=COMMAND)
         definitions = await pool.list_tools(TENANT, upstream("stdio"), config)
-        assert {json.loads(each)["name"] for each in definitions} == TOOL_NAMES
+        assert {each.name for each in definitions} == TOOL_NAMES
         heard: dict[int, list[bytes]] = {steps: [] for steps in range(1, 6)}
         calls = [
             call(pool, config, "count", transport="stdio", on_notification=heard[steps].append, steps=steps)

@@ -43,6 +43,9 @@ REFUSALS: dict[str, RefusalKind] = {
     "upstream_unavailable": RefusalKind(502, "Try again once the upstream is up; nothing was forwarded."),
     "tool_not_found": RefusalKind(403, "List what this session may call with tools/list."),
     "tool_quarantined": RefusalKind(403, "The tool's definition changed; a person must accept it first."),
+    "definition_mismatch": RefusalKind(
+        409, "List the tools again, read the definition, and accept the hash it has now."
+    ),
     "policy_not_found": RefusalKind(404, "List the policies with GET /v1/proxy/policies."),
     "call_not_found": RefusalKind(404, "Check the call id."),
     "call_not_open": RefusalKind(409, "The call is resolved already; GET /v1/calls/{id} shows how."),

@@ -10,6 +10,7 @@ import msgspec
 from haldir.journal.command import CredentialRef
 from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
+from haldir.proxy.definition import Definition
 from haldir.proxy.model import Upstream, UpstreamConfig
 
 KNOWN_MAX = 10_000  # Credentials remembered: some megabytes. A forgotten one costs a read.
@@ -50,7 +51,7 @@ class Discovery(msgspec.Struct):
 
     version: int
     task: "asyncio.Task[None] | None" = None
-    definitions: dict[str, bytes] = {}
+    definitions: dict[str, Definition] = {}
     error: str = ""
     finished_at: Micros = 0
 

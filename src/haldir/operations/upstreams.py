@@ -5,13 +5,14 @@ May be behind: Admit compares the upstream's version and the tool's pin under th
 
 import asyncio
 import hashlib
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
 from haldir.gate.model import Session
 from haldir.gate.scopes import covers
 from haldir.journal.command import CredentialRef
-from haldir.kernel import canonical, strict_json
+from haldir.kernel import canonical
 from haldir.kernel.clock import SECOND
 from haldir.kernel.errors import Refused, UpstreamError
 from haldir.kernel.ids import TenantId
@@ -22,6 +23,7 @@ from haldir.operations.living import all_rows
 from haldir.operations.outcomes import allowed
 from haldir.policy.compile import PolicySet
 from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
+from haldir.proxy.definition import Definition
 from haldir.proxy.model import Tool, ToolRule, Upstream, UpstreamConfig
 from haldir.storage.rows import Part
 
@@ -81,11 +83,14 @@ async def discover_all(ctx: Context) -> None:
         await asyncio.gather(*(discover(ctx, tenant, each) for each in known))
 
 
-async def observe_tools(ctx: Context, tenant: TenantId, upstream_name: str, definitions: list[bytes]) -> None:
+async def observe_tools(ctx: Context, tenant: TenantId, upstream_name: str, definitions: list[Definition]) -> None:
     """Pin the tools that are new and quarantine those that changed; say nothing where all is as known."""
-    pinned = {tool.name: tool for tool in await tools_of(ctx, tenant, upstream_name)}
-    seen = [SeenTool(tool_name(each), definition_sha256(each)) for each in definitions]
-    news = [each for each in seen if each.name not in pinned or pinned[each.name].seen_sha256 != each.sha256]
+    found = ctx.upstreams.discoveries.get((tenant, upstream_name))
+    if found is not None:  # A person can accept only what is shown to them.
+        found.definitions = found.definitions | {each.name: each for each in definitions}
+    pins = {tool.name: tool for tool in await tools_of(ctx, tenant, upstream_name)}
+    seen = _seen(definitions, pins)
+    news = [each for each in seen if each.name not in pins or pins[each.name].seen_sha256 != each.sha256]
     for start in range(0, len(news), OBSERVED_MAX):
         command = ObserveTools(
             op_id=ctx.new_op(), upstream=upstream_name, tools=tuple(news[start : start + OBSERVED_MAX])
@@ -139,16 +144,22 @@ async def add_upstream_row(
     ctx.upstreams.forget(tenant)
 
 
+def pinned_hashes(tools: Iterable[Tool]) -> dict[str, str]:
+    """Return, by name, the hash of the one definition under which a tool may be shown and called."""
+    return {tool.name: tool.pinned_sha256 for tool in tools if not tool.quarantined}
+
+
 class Visible:
-    """Which tools of an upstream a session may see: those whose call would not certainly be refused."""
+    """Which definitions of an upstream a session may see: the pinned ones of tools it would not be refused."""
 
     def __init__(self, session: Session, upstream: Upstream, tools: list[Tool], policies: PolicySet) -> None:
         self._session, self._upstream, self._policies = session, upstream, policies
-        self._usable = {tool.name for tool in tools if not tool.quarantined}
+        self._pinned = pinned_hashes(tools)
 
-    def __call__(self, tool: str) -> bool:
+    def __call__(self, definition: Definition) -> bool:
+        tool = definition.name
         return (
-            tool in self._usable
+            self._pinned.get(tool) == definition.sha256
             and covers(self._session.scopes, self._upstream.scope_of(tool))
             and not self._policies.certainly_denies(self._upstream.name, tool)
         )
@@ -160,18 +171,19 @@ async def may_use(ctx: Context, session: Session, tenant: TenantId, upstream: Up
     return Visible(session, upstream, await tools_of(ctx, tenant, upstream.name), policies)
 
 
-def tool_name(definition: bytes) -> str:
-    name: str = msgspec.json.decode(definition, type=_Named).name
-    return name
+def _seen(definitions: Iterable[Definition], pins: Container[str]) -> Iterator[SeenTool]:
+    """Say of each tool what it was seen as. Two definitions under one name are none that anyone could accept.
 
-
-def definition_sha256(definition: bytes) -> str:
-    """Return the hash a tool is pinned by: of its whole definition, whatever the order of its members."""
-    return hashlib.sha256(strict_json.encode(strict_json.decode(definition))).hexdigest()
-
-
-class _Named(msgspec.Struct):
-    name: str
+    So a tool that was pinned is quarantined under a hash that only the two together have; a new one is not pinned.
+    """
+    hashes: dict[str, set[str]] = {}
+    for each in definitions:
+        hashes.setdefault(each.name, set()).add(each.sha256)
+    for name, found in hashes.items():
+        if len(found) == 1:
+            yield SeenTool(name, *found)
+        elif name in pins:
+            yield SeenTool(name, hashlib.sha256("".join(sorted(found)).encode()).hexdigest())
 
 
 def _worth_again(ctx: Context, found: Discovery, tool: str | None) -> bool:
@@ -187,7 +199,7 @@ async def _ask(ctx: Context, tenant: TenantId, known: KnownUpstream, found: Disc
     try:
         definitions = await ctx.pool.list_tools(tenant, known.upstream, known.config)
         await observe_tools(ctx, tenant, known.upstream.name, definitions)
-        found.definitions, found.error = {tool_name(each): each for each in definitions}, ""
+        found.definitions, found.error = {each.name: each for each in definitions}, ""
     except (UpstreamError, Refused) as error:
         found.error = error.message
     finally:

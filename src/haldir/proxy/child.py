@@ -1,13 +1,15 @@
 """A child process that speaks newline-delimited JSON-RPC over its pipes.
 
-It gets a minimal environment and a process group of its own. Every way it can end is told to its owner once.
+It gets a minimal environment and a process group of its own. Every way it can end is told to its owner once; its last
+words are for the operator's log alone, since nobody knows what a program says when it dies.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import final
 
@@ -17,7 +19,10 @@ from haldir.proxy.sse import one_line
 
 LINE_BYTES_MAX = ANSWER_BYTES_MAX
 CHUNK_BYTES = 1 << 16
+STDERR_BYTES_KEPT = 4096  # The last lines, where a program says why it gives up.
 LEAVE_SECONDS = 1.0  # How long a child may take to leave after its input closed, and again after SIGTERM.
+
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -25,13 +30,19 @@ class Child:
     """A running child. `on_line` gets each line of its output, `on_end` why it ended."""
 
     def __init__(
-        self, process: Process, on_line: Callable[[bytes], None], on_end: Callable[[UpstreamError], None]
+        self,
+        name: str,
+        process: Process,
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[UpstreamError], None],
     ) -> None:
-        self._process = process
+        self._name, self._process = name, process
         self._on_line, self._on_end = on_line, on_end
         self._writing = asyncio.Lock()
         self.used_at = asyncio.get_running_loop().time()
+        self._dismissed = False
         self._reading = asyncio.create_task(self._read())
+        self._watching = asyncio.create_task(self._watch())
 
     @classmethod
     async def start(
@@ -44,12 +55,12 @@ class Child:
         """Start it. Raises UpstreamError(sent=False) if there is no such command."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=dict(environment), start_new_session=True
+                *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=dict(environment), start_new_session=True
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no valid command"
             raise UpstreamError(f"The upstream's command could not be started: {reason}.", sent=False) from None
-        return cls(process, on_line, on_end)
+        return cls(command[0], process, on_line, on_end)
 
     @property
     def is_alive(self) -> bool:
@@ -77,6 +88,7 @@ class Child:
     async def close(self) -> None:
         """End the child and its whole process group: its input closes, then SIGTERM, then SIGKILL."""
         assert self._process.stdin is not None
+        self._dismissed = self.is_alive
         self._process.stdin.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if await self._leaves():
@@ -85,7 +97,9 @@ class Child:
         await self._process.wait()
         self._signal(signal.SIGKILL)  # Grandchildren that outlived it.
         self._reading.cancel()
-        await asyncio.wait([self._reading])
+        await asyncio.wait({self._watching}, timeout=LEAVE_SECONDS)  # What left the group may hold its pipes still.
+        self._watching.cancel()
+        await asyncio.wait({self._reading, self._watching})
 
     async def _leaves(self) -> bool:
         try:
@@ -100,7 +114,7 @@ class Child:
             os.killpg(self._process.pid, number)
 
     async def _read(self) -> None:
-        reason = "The upstream's process has exited."
+        reason = "The upstream's process has exited; Haldir's log has its last words."
         try:
             async for line in self._lines():
                 self.used_at = asyncio.get_running_loop().time()
@@ -110,6 +124,18 @@ class Child:
             self._signal(signal.SIGKILL)
         finally:
             self._on_end(UpstreamError(reason, sent=True))
+
+    async def _watch(self) -> None:
+        """Keep the end of what the child says beside its messages, and log it if the child died by itself."""
+        assert self._process.stderr is not None
+        words = b""
+        while chunk := await self._process.stderr.read(CHUNK_BYTES):
+            words = (words + chunk)[-STDERR_BYTES_KEPT:]
+        status = await self._process.wait()
+        if not self._dismissed:
+            said = words.decode(errors="replace").strip()
+            event = {"command": self._name, "status": status, "stderr": said}
+            _log.warning("upstream_process_died", extra={"event": event})
 
     async def _lines(self) -> AsyncIterator[bytes]:
         assert self._process.stdout is not None

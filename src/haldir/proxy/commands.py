@@ -123,8 +123,11 @@ class AcceptTool(Command, frozen=True, tag="tool.accept"):
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         about = Subject(upstream=self.upstream, tool=self.tool)
         tool = rows.get(Tool, self.upstream, self.tool)
-        if tool is None or tool.seen_sha256 != self.sha256:
-            return deny("tool_not_found", f"{self.upstream!r} offers no tool {self.tool!r} with this hash.", about)
+        if tool is None:
+            return deny("tool_not_found", f"{self.upstream!r} offers no tool {self.tool!r}.", about)
+        if tool.seen_sha256 != self.sha256:
+            reason = f"The definition of {self.tool!r} that {self.upstream!r} was last seen with has another hash."
+            return deny("definition_mismatch", reason, about)
         return allow(tool.but(pinned_sha256=self.sha256, pinned_at=now), about=about)
 
 

@@ -1,6 +1,5 @@
 """What an upstream offers: all pages of a list of its, as the definitions were written."""
 
-import re
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -13,8 +12,6 @@ from haldir.proxy.message import Members
 
 PAGES_MAX = 100
 OFFERS_MAX = 10_000  # With PAGES_MAX the end of a list that would otherwise never end.
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -31,7 +28,7 @@ RESOURCES = Offer("resources/list", "resources", "uri")
 TEMPLATES = Offer("resources/templates/list", "resourceTemplates", "uriTemplate")
 
 
-def name_in(definition: bytes | Raw, named_by: str) -> str | None:
+def name_in(definition: Raw, named_by: str) -> str | None:
     """Return what names a definition; None if it has no name, or not everyone reads it alike."""
     try:
         tree = strict_json.decode(bytes(definition))
@@ -41,30 +38,19 @@ def name_in(definition: bytes | Raw, named_by: str) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def tool_name(definition: bytes | Raw) -> str | None:
-    """Return the name of a tool; None if the protocol does not allow it, or not everyone reads it alike."""
-    name = name_in(definition, TOOLS.named_by)
-    return name if name is not None and _NAME.fullmatch(name) else None
-
-
-async def list_all(offer: Offer, ask: Callable[[Members], Awaitable[bytes]]) -> list[bytes]:
-    """Return the definitions of all pages that have a name; `ask` sends the list's method with these params."""
-    found: list[bytes] = []
+async def list_all(offer: Offer, ask: Callable[[Members], Awaitable[bytes]]) -> list[Raw]:
+    """Return the definitions of all pages, whatever they are; `ask` sends the list's method with these params."""
+    found: list[Raw] = []
     params: Members = {}
     for _ in range(PAGES_MAX):
         definitions, cursor = _page(offer, await ask(params))
-        found += [bytes(each) for each in definitions if _is_named(offer, each)]
+        found += definitions
         if cursor is None:
             return found
         if len(found) > OFFERS_MAX:
             break
         params = {"cursor": rpc.raw(cursor)}
     raise UpstreamError(f"The upstream's answers to {offer.method} do not end.", sent=True)
-
-
-def _is_named(offer: Offer, definition: Raw) -> bool:
-    named = tool_name(definition) if offer == TOOLS else name_in(definition, offer.named_by)
-    return named is not None
 
 
 def _page(offer: Offer, answer: bytes) -> tuple[list[Raw], str | None]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from haldir.kernel.errors import UpstreamError
+from haldir.proxy.spans import spans_of
 
 Members = dict[str, Raw]
 MessageId = int | str | float | None
@@ -55,10 +56,19 @@ class Message(msgspec.Struct, frozen=True):
             return False
         return _same(self.id, request_id) or (self.error is not UNSET and self.id in (None, UNSET))
 
+    def is_result_of_another(self, request_id: MessageId) -> bool:
+        """Tell whether it brings a result, but not that of this request."""
+        return self.result is not UNSET and not self.answers(request_id)
+
 
 class _ToolResult(msgspec.Struct, rename="camel"):
     is_error: bool = False
     result_type: str = "complete"
+
+
+class _RpcError(msgspec.Struct):
+    code: int
+    message: str
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -71,6 +81,7 @@ class Ending(msgspec.Struct, frozen=True):
 _read = msgspec.json.Decoder(Message).decode
 _members = msgspec.json.Decoder(Members).decode
 _result = msgspec.json.Decoder(_ToolResult).decode
+_error = msgspec.json.Decoder(_RpcError).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,9 +94,18 @@ def read(message: bytes) -> Message:
 
 
 def is_answer(body: bytes, request_id: MessageId) -> bool:
-    """Tell whether a body, which may be anything, ends the request."""
+    """Tell whether a body, which may be anything, ends the request: what HTTP servers call an error may be none."""
     try:
-        return read(body).answers(request_id)
+        message = read(body)
+    except UpstreamError:
+        return False
+    return message.answers(request_id) and (message.error is UNSET or _is_error(message.error))
+
+
+def is_result_of_another(body: bytes, request_id: MessageId) -> bool:
+    """Tell whether a body, which may be anything, brings the result of another request."""
+    try:
+        return read(body).is_result_of_another(request_id)
     except UpstreamError:
         return False
 
@@ -98,17 +118,43 @@ def members(encoded: bytes | Raw) -> Members:
         raise garbage() from None
 
 
-def ending_of(message: Message) -> Ending:
-    """Judge the response to a tools/call: only a success is paid for."""
-    if message.result is UNSET:
-        return Ending("voided", "rpc_error")
+def strict_members(encoded: bytes | Raw) -> Members:
+    """Return the members of an object in which none stands twice: whoever else reads it finds the same."""
+    found = members(encoded)
+    spans_of(bytes(encoded), found)
+    return found
+
+
+def ending_of(answer: bytes) -> Ending:
+    """Judge the response to a tools/call: only a success is paid for.
+
+    Raises UpstreamError for what is none, or would be taken for another ending by another reader.
+    """
     try:
-        result = _result(message.result)
-    except (msgspec.MsgspecError, RecursionError):
+        answer.decode()
+        parts = strict_members(answer)
+        if ("result" in parts) == ("error" in parts):
+            raise garbage()
+        if "error" in parts:
+            strict_members(parts["error"])
+            if not _is_error(parts["error"]):
+                raise garbage()
+            return Ending("voided", "rpc_error")
+        strict_members(parts["result"])
+        result = _result(parts["result"])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise garbage() from None
     if result.is_error:
         return Ending("voided", "tool_error")
     return Ending("voided", "input_required") if result.result_type == "input_required" else Ending("posted")
+
+
+def _is_error(encoded: Raw) -> bool:
+    try:
+        _error(encoded)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
 
 
 class _Error(msgspec.Struct):

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-import msgspec
+from msgspec import Raw
 
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Malformed, Number
+from haldir.proxy.definition import Definition
 from haldir.proxy.era import PARAM_PREFIX, header_value, read_header_value
 
 HeaderNames = Mapping[tuple[str, ...], str]  # The header by the path of the argument it repeats.
@@ -20,19 +21,11 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-class _Definition(msgspec.Struct, rename="camel"):
-    name: str
-    input_schema: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-def header_names(definitions: Iterable[bytes]) -> dict[str, HeaderNames]:
+def header_names(definitions: Iterable[Definition]) -> dict[str, HeaderNames]:
     """Return, by tool, which arguments its definition wants repeated; tools that want none are left out."""
     found: dict[str, HeaderNames] = {}
-    for encoded in definitions:
-        if MARK.encode() not in encoded:
-            continue
-        definition = msgspec.json.decode(encoded, type=_Definition)
-        if names := _marked(definition.input_schema):
+    for definition in definitions:
+        if MARK.encode() in definition.encoded and (names := _marked(definition.input_schema)):
             found[definition.name] = names
     return found
 
@@ -58,7 +51,7 @@ def mismatch(names: HeaderNames, arguments: Any, headers: Mapping[str, str]) -> 
     return None
 
 
-def _marked(schema: msgspec.Raw) -> HeaderNames:
+def _marked(schema: Raw) -> HeaderNames:
     try:
         tree = strict_json.decode(bytes(schema))
     except Malformed:

@@ -18,6 +18,7 @@ from haldir.kernel.clock import Clock
 from haldir.kernel.errors import UpstreamError
 from haldir.kernel.ids import TenantId
 from haldir.proxy import message as rpc
+from haldir.proxy.definition import Definition, read_definition
 from haldir.proxy.dialogue import Dialogue, OnNotification, Question, ignore
 from haldir.proxy.discovery import TOOLS, Offer, list_all
 from haldir.proxy.exchange import Endpoint
@@ -102,16 +103,17 @@ class UpstreamPool:
             channel = self._channels[key] = self._new_channel(upstream, config)
         return channel
 
-    async def list_tools(self, tenant: TenantId, upstream: Upstream, config: UpstreamConfig) -> list[bytes]:
-        """Return the raw definitions of all tools, without those whose names the protocol does not allow."""
+    async def list_tools(self, tenant: TenantId, upstream: Upstream, config: UpstreamConfig) -> list[Definition]:
+        """Return the definitions of all tools, without those that are malformed."""
         channel = self.channel(tenant, upstream, config)
-        definitions = await _all_of(channel, TOOLS, config.deadline_seconds)
+        listed = map(read_definition, await _all_of(channel, TOOLS, config.deadline_seconds))
+        definitions = [each for each in listed if each is not None]
         channel.header_names = header_names(definitions)
         return definitions
 
     async def list_offers(
         self, tenant: TenantId, upstream: Upstream, config: UpstreamConfig, offer: Offer
-    ) -> list[bytes]:
+    ) -> list[Raw]:
         """Return the raw definitions of all that an upstream offers of one kind; nothing if it has no such kind."""
         return await _all_of(self.channel(tenant, upstream, config), offer, config.deadline_seconds)
 
@@ -182,7 +184,7 @@ class UpstreamPool:
         return Channel(upstream, config, endpoint, dialogue, self._clock)
 
 
-async def _all_of(channel: Channel, offer: Offer, deadline_seconds: float) -> list[bytes]:
+async def _all_of(channel: Channel, offer: Offer, deadline_seconds: float) -> list[Raw]:
     async def ask(params: Members) -> bytes:
         return await channel.dialogue.ask(Question(offer.method, params, ignore), deadline_seconds)
 

@@ -8,8 +8,8 @@ import msgspec
 EVENT_BYTES_MAX = 4 << 20  # One message; a stream that never ends its event would otherwise fill the memory.
 
 # A line ends with \r\n, \n or \r; a blank line ends an event. `\r(?!\n)` keeps one \r\n from counting twice.
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
-_LINE_END = re.compile(rb"\r\n|\n|\r")
+# Spelt out by its first byte, for which `re` can then look: a fifth of the time, of which a flood takes much.
+_BLANK_LINE = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\n))|\n(?:\r\n|\n|\r(?!\n))|\r(?:\r\n|\r(?!\n))")
 _OVERLAP = 3  # A blank line may have begun this many bytes before the newest chunk.
 
 
@@ -58,7 +58,7 @@ def parse(raw: bytes) -> Event:
     """Read the fields of one event (WHATWG HTML, 9.2.6)."""
     data: list[bytes] = []
     event_id, kind = "", "message"
-    for line in _LINE_END.split(raw.removeprefix(b"\xef\xbb\xbf")):
+    for line in raw.removeprefix(b"\xef\xbb\xbf").splitlines():
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -77,7 +77,7 @@ def frame(message: bytes) -> Event:
 
 def with_data(event: Event, message: bytes) -> Event:
     """Return the event with another message in it: its id and retry time stay."""
-    kept = [line for line in _LINE_END.split(event.raw) if line and line.partition(b":")[0] != b"data"]
+    kept = [line for line in event.raw.splitlines() if line and line.partition(b":")[0] != b"data"]
     raw = b"".join(line + b"\n" for line in (*kept, b"data: " + one_line(message))) + b"\n"
     return Event(raw, event.id, event.kind, message)
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 
-from haldir.kernel.clock import SECOND
+from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.errors import HaldirError
+from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import LAPSE_GRACE_SECONDS, Lapse
 from haldir.operations.context import Context
 from haldir.proxy.queries import overdue_calls
@@ -26,12 +27,26 @@ async def sweep_forever(ctx: Context) -> None:
 
 
 async def sweep(ctx: Context) -> int:
-    """Mark overdue calls as indeterminate; return how many. The journal decides each anew."""
-    await ctx.refusals.flush()
+    """Mark overdue calls as indeterminate; return how many. The journal decides each anew.
+
+    A tenant whose log cannot be written is left for the next round, and keeps no other one waiting for ever.
+    """
     lapsed = 0
     deadline_before = ctx.clock() - LAPSE_GRACE_SECONDS * SECOND
     for tenant in await ctx.store.tenants():
-        for call_id in await overdue_calls(ctx.store, tenant, deadline_before, SWEPT_MAX):
-            outcome = await ctx.journal.apply(tenant, Lapse(op_id=ctx.new_op(), call_id=call_id))
-            lapsed += outcome.allowed
+        try:
+            lapsed += await _sweep_tenant(ctx, tenant, deadline_before)
+        except HaldirError as error:
+            _log.warning(
+                "sweep_failed", extra={"event": {"tenant": tenant, "code": error.code, "error": error.message}}
+            )
+    await ctx.refusals.flush()
+    return lapsed
+
+
+async def _sweep_tenant(ctx: Context, tenant: TenantId, deadline_before: Micros) -> int:
+    lapsed = 0
+    for call_id in await overdue_calls(ctx.store, tenant, deadline_before, SWEPT_MAX):
+        outcome = await ctx.journal.apply(tenant, Lapse(op_id=ctx.new_op(), call_id=call_id))
+        lapsed += outcome.allowed
     return lapsed

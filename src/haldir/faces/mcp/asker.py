@@ -13,7 +13,18 @@ from haldir.proxy.model import Upstream
 BEARER = "bearer "
 TOOL_SCOPE = "proxy:write"  # What an API key needs to act in a session, here as by REST.
 # What a living session may always send: it opens a session with the upstream, or asks nothing of it.
-FREE_METHODS = frozenset({"initialize", "server/discover", "ping", "tools/list"})
+FREE_METHODS = frozenset(
+    {
+        "initialize",
+        "server/discover",
+        "ping",
+        "tools/list",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "notifications/progress",
+        "notifications/roots/list_changed",
+    }
+)
 
 
 async def asker_of(ctx: Context, headers: dict[str, str]) -> Asker:

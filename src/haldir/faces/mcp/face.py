@@ -9,6 +9,7 @@ from msgspec import Raw
 from starlette.types import Receive, Scope, Send
 
 from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body, read_body
+from haldir.faces.cors import CrossOrigin, named
 from haldir.faces.mcp.asker import asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
@@ -21,10 +22,16 @@ from haldir.faces.mcp.relay import Relay
 from haldir.faces.mcp.reply import JSON_HEADER, Reply
 from haldir.kernel.errors import HaldirError, PayloadTooLarge, RequestTimeout
 from haldir.operations.context import Context
+from haldir.proxy.era import PARAM_PREFIX
 from haldir.proxy.exchange import EVENT_STREAM, JSON, media_type_of
 from haldir.proxy.message import INVALID_REQUEST
 
 PATH = "/mcp"
+SENT_BY_PAGES = (
+    b"Accept, Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id,"
+    b" Traceparent, Tracestate, X-API-Key, X-Session-ID"
+)
+TOLD_TO_PAGES = b"Mcp-Protocol-Version, Mcp-Session-Id, Retry-After, WWW-Authenticate"
 BODY_BYTES_MAX = 4 << 20  # Arguments with a file or two in them; the upstream sees all of it.
 
 _log = logging.getLogger(__name__)
@@ -43,6 +50,9 @@ class McpFace:
     ) -> None:
         self._ctx = ctx
         self._rules = HostRules(hosts, origins)
+        self._pages = CrossOrigin(
+            named(origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
+        )
         self._streams = OpenStreams(ctx)
         self._relay = Relay(ctx, self._streams)
         self._joined = Joined(ctx, self._streams)
@@ -52,7 +62,7 @@ class McpFace:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
-        reply = Reply(send)
+        reply = Reply(send, self._pages.headers(scope["headers"]))
         request_id = NO_ID
         try:
             headers = read_headers(scope["headers"])
@@ -106,10 +116,11 @@ class McpFace:
                 await self._relay.delete(await asker_of(self._ctx, headers), headers, receive, upstream, reply)
             case "GET" if EVENT_STREAM not in headers.get("accept", ""):
                 await reply.whole(200, msgspec.json.encode(INFORMATION))
-            case _:
-                allow = b"GET, POST, DELETE" if upstream is not None else b"GET, POST"
-                body = rpc_error(NO_ID, INVALID_REQUEST, "Method Not Allowed")
-                await reply.whole(405, body, (JSON_HEADER, (b"allow", allow)))
+            case method:
+                allow = b"GET, POST, DELETE, OPTIONS" if upstream is not None else b"GET, POST, OPTIONS"
+                asks = method == "OPTIONS"  # By which a browser finds out what the page before it may send.
+                body = b"{}" if asks else rpc_error(NO_ID, INVALID_REQUEST, "Method Not Allowed")
+                await reply.whole(200 if asks else 405, body, (JSON_HEADER, (b"allow", allow)))
 
 
 def _upstream_of(path: str) -> str | None:

@@ -22,7 +22,7 @@ UNAVAILABLE = -32004
 UPSTREAM = -32005
 INTERNAL = -32603
 NO_ID = Raw(b"null")
-UNAUTHORIZED = 401
+UNAUTHORIZED, FORBIDDEN = 401, 403
 
 Header = tuple[bytes, bytes]
 
@@ -86,7 +86,7 @@ def _rpc_code(error: HaldirError) -> int:
         case PayloadTooLarge():
             return INVALID_REQUEST
         case _:
-            return INTERNAL
+            return REFUSED if error.status == FORBIDDEN else INTERNAL
 
 
 def _challenge(status: int) -> tuple[Header, ...]:

@@ -75,7 +75,7 @@ class GovernedCall:
                 is_answer = exchange.media_type == JSON and rpc.is_answer(answer, self._inbound.id)
                 if exchange.status in DISTRUSTED or not is_answer:
                     return self._without_answer(exchange, answer)
-        ending = rpc.ending_of(rpc.read(answer))
+        ending = rpc.ending_of(answer)
         return CallEnd(ending.state, answer, ending.error)
 
     def _without_answer(self, exchange: Exchange, body: bytes) -> CallEnd:
@@ -118,9 +118,11 @@ class GovernedCall:
         try:
             async for event in exchange.events(ANSWER_BYTES_MAX):
                 self._resumable = self._resumable or bool(event.id)
-                if event.is_message and rpc.read(event.data).answers(self._inbound.id):
+                message = rpc.read(event.data) if event.is_message else None
+                if message is not None and message.answers(self._inbound.id):
                     return event
-                await self._pass_on(event)
+                if message is None or not message.is_result_of_another(self._inbound.id):
+                    await self._pass_on(event)  # The result of another would pass by its own settlement or filter.
         except UpstreamError:
             if not self._resumable:
                 raise

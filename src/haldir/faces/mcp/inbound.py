@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 GOVERNED_PARAMS = frozenset({"name", "arguments", "_meta"})
+NOTIFICATIONS = "notifications/"
 ID_CHARS_MAX = 256  # Ids are kept while a request is open; no client needs longer ones.
 
 
@@ -105,6 +106,9 @@ def _kind(tree: dict[str, Any]) -> Literal["request", "notification", "response"
     if answers or not isinstance(tree["method"], str):
         raise RpcFault(400, INVALID_REQUEST, "A message is a request, a notification or a response.")
     if "id" not in tree:
+        if not tree["method"].startswith(NOTIFICATIONS):
+            # An upstream that acts on it all the same would act ungoverned.
+            raise RpcFault(400, INVALID_REQUEST, f"A request has an `id`; only {NOTIFICATIONS}* come without.")
         return "notification"
     _id(tree)
     return "request"

@@ -26,7 +26,6 @@ from haldir.operations.books import KnownUpstream
 from haldir.operations.context import Context
 from haldir.operations.upstreams import may_use, observe_tools, upstreams_of
 from haldir.proxy import message as rpc
-from haldir.proxy.discovery import tool_name
 from haldir.proxy.era import HANDSHAKE_VERSIONS, IMPLEMENTATION, LATEST_HANDSHAKE, MODERN, SERVER_INFO_KEY, VERSION_KEY
 from haldir.proxy.message import INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION
 
@@ -102,12 +101,11 @@ class Joined:
         except (UpstreamError, Refused, TimeoutError):
             return []
         visible = await may_use(self._ctx, session, tenant, upstream)
-        offered = []
-        for definition in definitions:
-            tool = tool_name(definition)
-            if tool is not None and visible(tool) and (name := joined_name(upstream.name, tool, names)) is not None:
-                offered.append(Raw(rpc.build(rpc.members(definition) | {"name": rpc.raw(name)})))
-        return offered
+        offered: dict[str, Raw] = {}  # By name, for a definition may be listed twice.
+        for definition in filter(visible, definitions):
+            if (name := joined_name(upstream.name, definition.name, names)) is not None:
+                offered[name] = Raw(rpc.build(rpc.members(definition.encoded) | {"name": rpc.raw(name)}))
+        return list(offered.values())
 
 
 def _check_cursor(inbound: Inbound) -> None:

@@ -54,7 +54,7 @@ async def _answer(ctx: Context, asker: Asker, known: KnownUpstream, inbound: Inb
         answer = await (inbound.unless_left(asking) if inbound.is_modern else asking)
     except CallerLeft:
         raise UpstreamError("The caller left.", sent=True) from None
-    if not inbound.is_modern and rpc.ending_of(rpc.read(answer)).error == "input_required":
+    if not inbound.is_modern and rpc.ending_of(answer).error == "input_required":
         raise RpcFault(200, INVALID_PARAMS, "The upstream asks for input, which this protocol revision cannot give.")
     return in_callers_era(answer, inbound)
 

@@ -90,7 +90,7 @@ class JoinedCall:
             return CallEnd("indeterminate", b"", "The caller cancelled the call.")
 
     def _ended(self, answer: bytes) -> CallEnd:
-        ending = rpc.ending_of(rpc.read(answer))
+        ending = rpc.ending_of(answer)
         if ending.error == "input_required" and not self._inbound.is_modern:
             return CallEnd("voided", tool_failure(self._inbound.id_raw, NEEDS_INPUT, modern=False), ending.error)
         return CallEnd(ending.state, in_callers_era(answer, self._inbound), ending.error)

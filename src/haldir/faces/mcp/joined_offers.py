@@ -25,7 +25,7 @@ LISTS = {offer.method: offer for offer in (PROMPTS, RESOURCES, TEMPLATES)}
 
 _EXPRESSION = re.compile(r"\{[^{}]*\}")
 
-Listed = tuple[KnownUpstream, list[bytes]]
+Listed = tuple[KnownUpstream, list[Raw]]
 
 
 async def joint_list(ctx: Context, asker: Asker, session: Session, offer: Offer) -> list[Raw]:
@@ -36,7 +36,7 @@ async def joint_list(ctx: Context, asker: Asker, session: Session, offer: Offer)
         return list(_renamed(listed, names))
     firsts: dict[str, Raw] = {}
     for _, name, definition in _named(listed, offer):
-        firsts.setdefault(name, Raw(definition))
+        firsts.setdefault(name, definition)
     return list(firsts.values())
 
 
@@ -88,7 +88,7 @@ async def _ask(ctx: Context, asker: Asker, known: KnownUpstream, offer: Offer) -
         return known, []
 
 
-def _named(listed: Iterable[Listed], offer: Offer) -> Iterator[tuple[KnownUpstream, str, bytes]]:
+def _named(listed: Iterable[Listed], offer: Offer) -> Iterator[tuple[KnownUpstream, str, Raw]]:
     for known, definitions in listed:
         for definition in definitions:
             if (name := name_in(definition, offer.named_by)) is not None:

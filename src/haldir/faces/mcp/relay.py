@@ -15,7 +15,7 @@ from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
 from haldir.faces.mcp.inbound import Inbound, has_left
 from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.faces.mcp.reply import Reply
-from haldir.faces.mcp.tool_list import definitions_in, filtered
+from haldir.faces.mcp.tool_list import filtered, tools_in
 from haldir.gate.model import Session
 from haldir.kernel.errors import Refused, UpstreamError
 from haldir.operations.context import Context
@@ -43,16 +43,15 @@ class Relay:
             await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers).run()
             return
         session = await require_living(self._ctx, hop.asker)
-        if inbound.kind == "request":
+        if inbound.kind != "response":
             await require_may_ask(self._ctx, hop.asker, session, hop.upstream, inbound.method)
-        onward = hop.onward("POST", inbound.body)
-        is_list = inbound.kind == "request" and inbound.method == "tools/list"
-        await self._pass(hop, onward, inbound.receive, self._list_look(hop, session) if is_list else _unchanged)
+        look = self._list_look(hop, session) if inbound.method == "tools/list" else _own_look(inbound)
+        await self._pass(hop, hop.onward("POST", inbound.body), inbound.receive, look)
 
     async def get(
         self, asker: Asker, headers: dict[str, str], receive: Receive, upstream_name: str, reply: Reply
     ) -> None:
-        """Open the standing stream, or resume one."""
+        """Open the standing stream, or resume one. A living session is enough: it asks for nothing new by that."""
         hop = await self._hop(asker, headers, upstream_name, reply)
         session = await require_living(self._ctx, hop.asker)
 
@@ -130,12 +129,14 @@ class Relay:
 
     def _list_look(self, hop: Hop, session: Session) -> Look:
         async def look(event: Event) -> Event | None:
-            if not event.is_message or not rpc.read(event.data).is_response:
+            if not event.is_message or rpc.read(event.data).result is UNSET:
                 return event
-            definitions = definitions_in(event.data)
+            tools = tools_in(event.data)
+            if tools is None:
+                return event
             tenant = hop.asker.caller.tenant
-            await observe_tools(self._ctx, tenant, hop.upstream.name, definitions)
-            visible = filtered(event.data, await may_use(self._ctx, session, tenant, hop.upstream))
+            await observe_tools(self._ctx, tenant, hop.upstream.name, [each for each in tools if each is not None])
+            visible = filtered(event.data, tools, await may_use(self._ctx, session, tenant, hop.upstream))
             return event if visible == event.data else with_data(event, visible)
 
         return look
@@ -146,7 +147,7 @@ class Relay:
 
         async def look(event: Event) -> Event | None:
             message = rpc.read(event.data) if event.is_message else None
-            if message is None or not message.is_response:
+            if message is None or (message.result is UNSET and message.error is UNSET):
                 return event
             request_id = None if message.id is UNSET else message.id
             key = hop.asker.caller.tenant, hop.upstream.name, hop.upstream_session or "", request_id
@@ -167,6 +168,15 @@ async def _opened(hop: Hop, onward: Onward) -> AsyncIterator[Exchange]:
             yield exchange
     except TimeoutError:
         raise UpstreamError(f"The upstream did not answer within {seconds:g} s.", sent=True) from None
+
+
+def _own_look(inbound: Inbound) -> Look:
+    """A POST brings its own answer; the result of another would pass by its own settlement or filter."""
+
+    async def look(event: Event) -> Event | None:
+        return None if event.is_message and rpc.is_result_of_another(event.data, inbound.id) else event
+
+    return look
 
 
 async def _unchanged(event: Event) -> Event | None:

@@ -1,7 +1,7 @@
 """What goes back to the caller: one whole answer, or a stream of events. A caller that left is no error."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import final
 
 from starlette.types import Send
@@ -23,8 +23,9 @@ STREAM_HEADERS: tuple[Header, ...] = (
 class Reply:
     """Written at most once; what comes after the end is dropped."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, always: Sequence[Header] = ()) -> None:
+        """`always` are headers that any answer has."""
+        self._send, self._always = send, always
         self.started = False
         self._ended = False
 
@@ -33,7 +34,7 @@ class Reply:
         if self.started:
             return
         self.started = self._ended = True
-        sized = [*headers, (b"content-length", str(len(body)).encode())]
+        sized = [*headers, *self._always, (b"content-length", str(len(body)).encode())]
         await self._put({"type": "http.response.start", "status": status, "headers": sized})
         await self._put({"type": "http.response.body", "body": body})
 
@@ -45,7 +46,7 @@ class Reply:
     async def start_stream(self, status: int = 200, headers: Iterable[Header] = STREAM_HEADERS) -> None:
         if not self.started:
             self.started = True
-            await self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+            await self._put({"type": "http.response.start", "status": status, "headers": [*headers, *self._always]})
 
     async def event(self, raw: bytes) -> None:
         """Send the bytes of one event, if anyone still listens."""

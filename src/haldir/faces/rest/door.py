@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haldir.faces.body import ClientGone
+from haldir.faces.cors import CrossOrigin, named
 from haldir.faces.rest.reply import Exchange, Header, error_reply
 from haldir.kernel.errors import HaldirError
 
 REQUEST_ID_BYTES = 16
-PREFLIGHT_SECONDS = b"600"  # Browsers cap this at some minutes anyhow.
+METHODS = b"GET, POST, PUT, DELETE"
+SENT_BY_PAGES = b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID, X-Session-ID"
+TOLD_TO_PAGES = b"Retry-After, X-Request-ID"
 
 SECURITY_HEADERS: tuple[Header, ...] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
@@ -33,7 +36,7 @@ class Door:
 
     def __init__(self, routes: ASGIApp, allowed_origins: Sequence[str]) -> None:
         self._routes = routes
-        self._allowed_origins = frozenset(origin.encode() for origin in allowed_origins)
+        self._pages = CrossOrigin(named(allowed_origins), METHODS, SENT_BY_PAGES, TOLD_TO_PAGES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +44,7 @@ class Door:
             return
         exchange = Exchange(_request_id(scope["headers"]))
         scope["state"] = {**scope.get("state", {}), "exchange": exchange}
-        cors = self._cors_headers(scope["headers"])
+        cors = self._pages.headers(scope["headers"])
         started = False
 
         async def answer(message: Message) -> None:
@@ -63,25 +66,6 @@ class Door:
             if not started:
                 fault = HaldirError("Something went wrong inside Haldir; its log has more under this request_id.")
                 await error_reply(fault, exchange.request_id).send(answer)
-
-    def _cors_headers(self, headers: Sequence[Header]) -> list[Header]:
-        """Return what lets a browser's page read the answer, if the operator named its origin."""
-        if not self._allowed_origins:
-            return []
-        origin = next((value for name, value in headers if name == b"origin"), b"")
-        if origin not in self._allowed_origins:
-            return [(b"vary", b"Origin")]
-        return [
-            (b"vary", b"Origin"),
-            (b"access-control-allow-origin", origin),
-            (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
-            (
-                b"access-control-allow-headers",
-                b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID, X-Session-ID",
-            ),
-            (b"access-control-expose-headers", b"Retry-After, X-Request-ID"),
-            (b"access-control-max-age", PREFLIGHT_SECONDS),
-        ]
 
 
 def _request_id(headers: Sequence[Header]) -> str:

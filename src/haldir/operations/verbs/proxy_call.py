@@ -49,7 +49,7 @@ def _forward(ctx: Context, call: ToolCall) -> Any:
             raise UpstreamError(f"The upstream {call.upstream!r} was removed meanwhile.", sent=False)
         params = strict_json.encode({"name": call.tool, "arguments": call.arguments})
         answer = await ctx.pool.call_tool(call.caller.tenant, known.upstream, known.config, params, deadline_seconds)
-        ending = ending_of(read(answer))
+        ending = ending_of(answer)
         return CallEnd(ending.state, answer, ending.error)
 
     return forward

@@ -15,16 +15,17 @@ from haldir.operations.living import all_rows, living_session
 from haldir.operations.outcomes import allowed
 from haldir.operations.upstreams import (
     add_upstream_row,
-    definition_sha256,
     discover,
     known_upstream,
     may_use,
+    pinned_hashes,
     tools_of,
     upstreams_of,
 )
 from haldir.operations.wire import Amount
 from haldir.proxy.addresses import check_url
 from haldir.proxy.commands import AcceptTool, RemoveUpstream
+from haldir.proxy.definition import Definition
 from haldir.proxy.model import DEADLINE_SECONDS, Price, StoredPolicy, ToolRule, UpstreamConfig
 
 HEADERS_MAX = 32  # More than any upstream asks for.
@@ -161,12 +162,6 @@ class ToolAccepted(msgspec.Struct, frozen=True):
     tool: str
 
 
-class _Definition(msgspec.Struct):
-    name: str
-    description: str = ""
-    inputSchema: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815 - MCP's name.
-
-
 async def add_upstream(ctx: Context, caller: Caller, request: AddUpstreamRequest) -> UpstreamAdded:
     """Put an MCP server behind Haldir and ask it for its tools; one that is down is registered all the same."""
     if not ids.is_upstream_name(request.name):
@@ -205,11 +200,11 @@ async def list_tools(ctx: Context, caller: Caller, request: ListToolsRequest) ->
     for name, known in sorted((await upstreams_of(ctx, caller.tenant)).items()):
         found = await discover(ctx, caller.tenant, known)
         usable = await may_use(ctx, session, caller.tenant, known.upstream) if session else None
-        quarantined = {tool.name for tool in await tools_of(ctx, caller.tenant, name) if tool.quarantined}
+        pinned = pinned_hashes(await tools_of(ctx, caller.tenant, name))
         tools += [
-            _tool(known, definition, quarantined=tool in quarantined)
+            _tool(known, definition, quarantined=pinned.get(tool) != definition.sha256)
             for tool, definition in sorted(found.definitions.items())
-            if usable is None or usable(tool)
+            if usable is None or usable(definition)
         ]
     return ToolsListed(len(tools), tools)
 
@@ -280,16 +275,15 @@ async def _shown(ctx: Context, caller: Caller, known: KnownUpstream) -> Upstream
     )
 
 
-def _tool(known: KnownUpstream, definition: bytes, *, quarantined: bool) -> ToolShown:
-    read = msgspec.json.decode(definition, type=_Definition)
+def _tool(known: KnownUpstream, definition: Definition, *, quarantined: bool) -> ToolShown:
     return ToolShown(
-        read.name,
-        read.description,
+        definition.name,
+        definition.description,
         known.upstream.name,
-        read.inputSchema,
-        known.upstream.scope_of(read.name),
+        definition.input_schema,
+        known.upstream.scope_of(definition.name),
         quarantined,
-        definition_sha256(definition),
+        definition.sha256,
     )
 
 
@@ -352,7 +346,7 @@ OPERATIONS = (
         request=AcceptToolRequest,
         response=ToolAccepted,
         run=accept_tool,
-        refusals=("tool_not_found",),
+        refusals=("tool_not_found", "definition_mismatch"),
         tag="proxy",
     ),
 )

@@ -1,0 +1,39 @@
+"""A tool as its upstream describes it: read strictly and once, and known from then on by the hash of all of it."""
+
+import hashlib
+import re
+
+import msgspec
+from msgspec import Raw
+
+from haldir.kernel import strict_json
+from haldir.proxy import message as rpc
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """`sha256` is what the tool is pinned by: it covers all of `encoded`, whatever the order of its members."""
+
+    name: str
+    description: str
+    input_schema: Raw
+    sha256: str
+    encoded: bytes
+
+
+def read_definition(encoded: Raw) -> Definition | None:
+    """Return the definition; None if it is malformed, its name is forbidden, or not everyone reads it alike."""
+    try:
+        tree = strict_json.decode(bytes(encoded))
+    except strict_json.Malformed:
+        return None
+    match tree:
+        case {"name": str(name), "inputSchema": dict()} if _NAME.fullmatch(name):
+            description = tree.get("description")
+        case _:
+            return None
+    if not isinstance(description, str | None):
+        return None
+    digest = hashlib.sha256(strict_json.encode(tree)).hexdigest()
+    return Definition(name, description or "", rpc.members(encoded)["inputSchema"], digest, bytes(encoded))
