@@ -85,11 +85,16 @@ class _Server(uvicorn.Server):
         self._on_stop()
         await super().shutdown(sockets)
 
+    def _stop(self) -> None:
+        """Begin to end; asked again, do not wait for what is under way."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop)
         try:
             yield
         finally:
