@@ -32,7 +32,7 @@ peers: setup $(OUTSIDE)/.ready
 
 # Whatever can break under Haldir, as often as it takes to believe it: some minutes. `make test` has a sample of it.
 faults: setup
-	$(BIN)/pytest tests/faults --every-fault -n 2
+	$(BIN)/pytest tests/faults --every-fault -n 2 -o timeout=600
 
 bench: setup
 	$(BIN)/python bench/core.py
