@@ -36,6 +36,14 @@ RESULTS = {
 }
 
 
+def message(method: str, **params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+PING = message("ping")
+CALL = message("tools/call", name="echo", arguments={"text": "hello"})
+
+
 class Target(NamedTuple):
     url: str
     token: str
@@ -44,27 +52,41 @@ class Target(NamedTuple):
 
 async def upstream(_scope: Any, receive: Any, send: Any) -> None:
     """Answer as a small server of the handshake era."""
-    message = json.loads((await receive())["body"])
-    result = RESULTS.get(message["method"])
+    asked = json.loads((await receive())["body"])
+    result = RESULTS.get(asked["method"])
     answer = {"result": result} if result is not None else {"error": {"code": -32601, "message": "no"}}
-    body = json.dumps({"jsonrpc": "2.0", "id": message.get("id"), **answer}).encode() if "id" in message else b""
+    body = json.dumps({"jsonrpc": "2.0", "id": asked.get("id"), **answer}).encode() if "id" in asked else b""
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200 if body else 202, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def main(seconds: float) -> None:
-    with process("--upstream"), tempfile.TemporaryDirectory() as data, haldir(Path(data)) as (server, ready):
+    """Time the upstream alone, then the same through Haldir ungoverned (ping) and governed (tools/call)."""
+    with process("--upstream") as upstream_process, tempfile.TemporaryDirectory() as data, haldir(Path(data)) as up:
+        server, ready = up
         key = Path(ready["admin_key_file"]).read_text().strip()
-        target = Target(f"{ready['url']}/mcp/bench", session_token(ready["url"], key), server.pid)
-        print(f"{'request':12} {'connections':>11} {'calls/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms/call':>12}")
-        for method, params in (("ping", {}), ("tools/call", {"name": "echo", "arguments": {"text": "hello"}})):
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-            for connections in CONNECTIONS:
-                took, cpu_seconds_spent = asyncio.run(measure(target, body, connections, seconds))
-                p50, p99 = (statistics.quantiles(took, n=100)[at] * 1e3 for at in (49, 98))
-                rate, cpu = len(took) / seconds, cpu_seconds_spent / len(took) * 1e3
-                print(f"{method:12} {connections:>11} {rate:>9.0f} {p50:>8.2f} {p99:>8.2f} {cpu:>12.3f}")
+        alone = Target(f"http://127.0.0.1:{UPSTREAM_PORT}/", "", upstream_process.pid)
+        relayed = Target(f"{ready['url']}/mcp/bench", session_token(ready["url"], key), server.pid)
+        print(
+            f"{'request':22} {'connections':>11} {'per s':>8} {'of alone':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}"
+        )
+        for connections in CONNECTIONS:
+            baseline = show("tools/call, alone", alone, CALL, connections, seconds)
+            show("ping, through", relayed, PING, connections, seconds, baseline=baseline)
+            show("tools/call, governed", relayed, CALL, connections, seconds, baseline=baseline)
+
+
+def show(
+    name: str, target: Target, body: bytes, connections: int, seconds: float, *, baseline: float | None = None
+) -> float:
+    """Print a row, and return its requests per second; `baseline` is those of the upstream alone."""
+    took, cpu_seconds_spent = asyncio.run(measure(target, body, connections, seconds))
+    p50, p99 = (statistics.quantiles(took, n=100)[at] * 1e3 for at in (49, 98))
+    rate, cpu = len(took) / seconds, cpu_seconds_spent / len(took) * 1e3
+    share = rate / (baseline or rate)
+    print(f"{name:22} {connections:>11} {rate:>8.0f} {share:>8.2f} {p50:>8.2f} {p99:>8.2f} {cpu:>8.3f}")
+    return rate
 
 
 @contextmanager
