@@ -15,6 +15,7 @@ from haldir.journal.witness import NoWitness
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import Admit, Charge, Settle
+from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession
 from haldir.policy.judgement import Judgement
@@ -36,7 +37,9 @@ class Court:
         self.engine = MemoryEngine()
         self._runner = runner
         signer = Signer("court.example", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
-        self._journal = Journal(self.engine, signer, lambda: self.now, NoWitness(), credential_refusal)
+        self._journal = Journal(
+            self.engine, signer, lambda: self.now, NoWitness(), credential_refusal, observer=observe
+        )
         self._numbers = itertools.count(1)
         runner.run(self._journal.__aenter__())
 

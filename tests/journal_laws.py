@@ -19,6 +19,7 @@ from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Resolve, Settle
 from haldir.operations.commands import AnyCommand
+from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.policy.judgement import RateAbove
 from haldir.proxy.model import Call
@@ -42,7 +43,9 @@ async def replayed(tenant: TenantId, entries: Sequence[Entry]) -> tuple[dict[str
     """The log alone rebuilds the state: decide every recorded command again, at its recorded time."""
     memory, told = MemoryEngine(), [asked(entry) for entry in entries]
     times = iter([record.at for record, _ in told])
-    async with Journal(memory, SIGNER, lambda: next(times), NoWitness(), credential_refusal) as journal:
+    async with Journal(
+        memory, SIGNER, lambda: next(times), NoWitness(), credential_refusal, observer=observe
+    ) as journal:
         for at in range(0, len(told), 100):
             await asyncio.gather(*(journal.apply(tenant, command) for _, command in told[at : at + 100]))
         assert [entry.body for entry in await entries_of(memory, tenant)] == [entry.body for entry in entries]

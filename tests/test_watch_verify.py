@@ -20,6 +20,7 @@ from haldir.kernel.ids import TenantId
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.commands import AnyCommand
+from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession
 from haldir.operations.tenants import first_tenant
@@ -34,6 +35,7 @@ ENTRIES = 600  # Two full bundles and a part of the third.
 LAWS = Laws(
     msgspec.json.Decoder(AnyCommand).decode,
     credential_refusal,
+    observe,
     (Tenant, ApiKey, Agent, Session, Budget, Reservation, Credential),
 )
 
@@ -161,7 +163,7 @@ TAMPERINGS = {
         ("head_altered", None),
     ),
     "an entry is added": (
-        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool FROM entry WHERE bundle = 0 AND slot = 9",
+        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool, flagged FROM entry WHERE bundle = 0 AND slot = 9",
         ("entry_beyond_head", ENTRIES),
     ),
     "the kind is edited": (

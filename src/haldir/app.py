@@ -24,6 +24,7 @@ from haldir.kernel.clock import Clock, Micros
 from haldir.operations.context import Context, new_op
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.fsck import Report, check_logs, check_schema
+from haldir.operations.observer import observe
 from haldir.operations.operator import sync_operator_upstreams
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
@@ -103,7 +104,9 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
         keyring = await Keyring.open(store, root.key, root.source, secrets.token_bytes)
         signer = Signer(keyring.origin, keyring.signing_key)
         witness = CheckpointFile(settings.checkpoint_file)
-        journal = await closing.enter_async_context(Journal(store, signer, clock, witness, credential_refusal))
+        journal = await closing.enter_async_context(
+            Journal(store, signer, clock, witness, credential_refusal, observer=observe)
+        )
         pool = UpstreamPool(clock, settings.child_environment, allow_private=settings.allow_private)
         closing.push_async_callback(pool.close)
         yield Context(

@@ -5,7 +5,19 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from haldir.journal.command import RULES_VERSION, Authority, Command, Decision, Outcome, Record, Subject, deny
+from haldir.journal.command import (
+    ANOMALY,
+    NOTHING_SEEN,
+    RULES_VERSION,
+    Authority,
+    Command,
+    Decision,
+    Observation,
+    Observer,
+    Outcome,
+    Record,
+    deny,
+)
 from haldir.journal.errors import Unstorable
 from haldir.journal.tree import Tree, leaf_hash
 from haldir.journal.working_set import NotLoaded, WorkingSet
@@ -45,9 +57,9 @@ class Log(msgspec.Struct):
 class Batch:
     """The work of one transaction. It changes the log that it is given, which is worthless if it fails."""
 
-    def __init__(self, transaction: Transaction, log: Log, authority: Authority) -> None:
+    def __init__(self, transaction: Transaction, log: Log, authority: Authority, observer: Observer) -> None:
         self._transaction, self._tree, self._rows = transaction, log.tree, log.rows
-        self._authority = authority
+        self._authority, self._observer = authority, observer
         self.now: Micros = transaction.head.written_at
         self._entries: dict[str, Entry] = {}
         self._tiles: dict[tuple[int, int], Tile] = {}
@@ -64,8 +76,8 @@ class Batch:
                 answers.append(_recall(entry, ask.asked))
                 continue
             self.now = max(self.now, clock())
-            decision = await self._decide(commands[at:])
-            answers.append(self._enter(ask, decision))
+            decision, seen_in_it = await self._decide(commands[at:])
+            answers.append(self._enter(ask, decision, seen_in_it))
         return answers
 
     async def store(self) -> bool:
@@ -89,27 +101,28 @@ class Batch:
             await self._transaction.save(row_type, rows)
         return True
 
-    def _enter(self, ask: Ask, decision: Decision) -> Answer:
+    def _enter(self, ask: Ask, decision: Decision, observation: Observation) -> Answer:
         """Put a decision into the log and the working set, unless it is stale or too large."""
         if decision.stale:
             return Outcome(-1, self.now, allowed=False, code=decision.code, reason="", result=NULL, stale=True)
         result = NULL if decision.result is None else msgspec.Raw(canonical.encode(decision.result))
-        body = _body(ask.asked, decision, self.now, result)
+        body = _body(ask.asked, decision, observation, self.now, result)
         if len(body) > ENTRY_BYTES_MAX:
             return Unstorable(f"the entry would have {len(body)} bytes, more than {ENTRY_BYTES_MAX}")
         index = self._tree.size
-        entry = _entry(index, ask, body, decision.about)
+        entry = _entry(index, ask, body, decision, observation)
         self._tree.append(entry.leaf, self._keep_tile)
         self._entries[entry.op_id] = entry
         if decision.allowed:
             self._rows.change(decision.puts, decision.drops)
             self._parts.update((part.digest, part) for part in ask.parts)
+        self._rows.change(observation.puts, ())
         return Outcome(index, self.now, decision.allowed, decision.code, decision.reason, result)
 
     def _keep_tile(self, level: int, n: int, hashes: bytes) -> None:
         self._tiles[level, n] = Tile(level, n, hashes)
 
-    async def _decide(self, commands: Sequence[Command]) -> Decision:
+    async def _decide(self, commands: Sequence[Command]) -> tuple[Decision, Observation]:
         """Decide the first command; what it misses is loaded for all of them, and it decides again."""
         for _ in range(LOAD_ROUNDS_MAX):
             try:
@@ -119,11 +132,15 @@ class Batch:
                 await self._fetch(list(self._rows.missing([missing.find])))
         raise AssertionError(f"{commands[0]!r} never has all its rows")
 
-    def _judged(self, command: Command) -> Decision:
-        """Decide a command, unless the credential that asks no longer counts."""
+    def _judged(self, command: Command) -> tuple[Decision, Observation]:
+        """Decide a command, unless the credential that asks no longer counts; and see what is remarkable in that."""
         if refusal := self._authority(self._rows, command.asked_by, self.now):
-            return deny(*refusal, command.subject())
-        return command.decide(self._rows, self.now)
+            decision = deny(*refusal, command.subject())
+        else:
+            decision = command.decide(self._rows, self.now)
+        if decision.stale:
+            return decision, NOTHING_SEEN
+        return decision, self._observer(self._rows, command, decision, self.now)
 
     async def _load(self, commands: Sequence[Command]) -> None:
         """Load what the commands need, in rounds: what they find may tell what else they need."""
@@ -162,7 +179,7 @@ class Batch:
 NULL = msgspec.Raw(b"null")
 
 
-def _body(asked: bytes, decision: Decision, now: Micros, result: msgspec.Raw) -> bytes:
+def _body(asked: bytes, decision: Decision, observation: Observation, now: Micros, result: msgspec.Raw) -> bytes:
     return canonical.encode(
         Record(
             at=now,
@@ -173,12 +190,13 @@ def _body(asked: bytes, decision: Decision, now: Micros, result: msgspec.Raw) ->
             reason=decision.reason,
             about=decision.about,
             result=result,
+            notices=observation.notices,
         )
     )
 
 
-def _entry(index: int, ask: Ask, body: bytes, about: Subject) -> Entry:
-    kind = str(type(ask.command).__struct_config__.tag)
+def _entry(index: int, ask: Ask, body: bytes, decision: Decision, observation: Observation) -> Entry:
+    kind, about = str(type(ask.command).__struct_config__.tag), decision.about
     return Entry(
         index // BUNDLE,
         index % BUNDLE,
@@ -189,6 +207,7 @@ def _entry(index: int, ask: Ask, body: bytes, about: Subject) -> Entry:
         about.session_id,
         about.agent_id,
         about.tool,
+        flagged=any(notice.kind == ANOMALY for notice in observation.notices),
     )
 
 

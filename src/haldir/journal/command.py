@@ -107,6 +107,35 @@ def anyone(_rows: WorkingSet, _asked_by: CredentialRef, _now: Micros) -> None:
     """Refuse nobody: the authority of a journal whose commands are all its own."""
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Something worth telling people about an entry: of which kind, of whom or what, and why."""
+
+    kind: str
+    about: str
+    reason: str
+
+
+ANOMALY = "anomaly"  # The kind of notice by which an entry counts as flagged.
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What an observer saw in a decision: notices for its entry, and what it remembers for the next ones."""
+
+    notices: tuple[Notice, ...] = ()
+    puts: tuple[Row, ...] = ()
+
+
+NOTHING_SEEN = Observation()
+
+Observer = Callable[[WorkingSet, Command, Decision, Micros], Observation]
+"""Looks at a decision, allowed or not, over the rows as they were before it. Pure, as `decide` is."""
+
+
+def unobserved(_rows: WorkingSet, _command: Command, _decision: Decision, _now: Micros) -> Observation:
+    """See nothing: the observer of a journal that nobody wants to hear about."""
+    return NOTHING_SEEN
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One leaf of the log, encoded canonically: what was asked, when, by which rules, and what was decided."""
 
@@ -118,6 +147,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     about: Subject = Subject()
     result: msgspec.Raw = msgspec.Raw(b"null")
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Why this entry is flagged; empty if it is not."""
+        return tuple(notice.reason for notice in self.notices if notice.kind == ANOMALY)
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Self
 
 from haldir.journal.batch import ENTRY_BYTES_MAX, Answer, Ask, Batch, Log
 from haldir.journal.checkpoint import Signer
-from haldir.journal.command import Authority, Command, Outcome, anyone
+from haldir.journal.command import Authority, Command, Observer, Outcome, anyone, unobserved
 from haldir.journal.errors import Unstorable
 from haldir.journal.tiles import read_tree
 from haldir.journal.witness import Witness, refuse_rolled_back, refuse_smaller
@@ -56,10 +56,17 @@ class Journal:
     """Applies commands to an engine's logs. It owns neither the engine nor the witness; close those after it."""
 
     def __init__(
-        self, engine: Engine, signer: Signer, clock: Clock, witness: Witness, authority: Authority = anyone
+        self,
+        engine: Engine,
+        signer: Signer,
+        clock: Clock,
+        witness: Witness,
+        authority: Authority = anyone,
+        *,
+        observer: Observer = unobserved,
     ) -> None:
         self._engine, self._signer, self._clock, self._witness = engine, signer, clock, witness
-        self._authority = authority
+        self._authority, self._observer = authority, observer
         self._slots = asyncio.Semaphore(engine.parallel)
         self._lines: dict[TenantId, Line] = {}
         self._logs: dict[TenantId, Log] = {}  # The one used last is last.
@@ -199,7 +206,7 @@ class Journal:
     async def _write(self, tenant: TenantId, known: Log | None, batch: Sequence[Ask]) -> tuple[Log, list[Answer]]:
         async with self._engine.transaction(tenant) as transaction:  # From here to commit nobody else writes.
             log = await self._log(tenant, known, transaction)
-            work = Batch(transaction, log, self._authority)
+            work = Batch(transaction, log, self._authority, self._observer)
             answers = await work.decide(batch, self._clock)
             if await work.store():
                 checkpoint = self._signer.checkpoint(tenant, log.tree.size, log.tree.root())

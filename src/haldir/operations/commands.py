@@ -8,6 +8,7 @@ from haldir.gate.model import Agent, ApiKey, Session, Tenant
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
+from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
@@ -57,4 +58,4 @@ ROW_TYPES: tuple[type[Row], ...] = (
     Call,
 )
 
-LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, ROW_TYPES)
+LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, observe, ROW_TYPES)

@@ -11,7 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from haldir.journal.checkpoint import Signer
-from haldir.journal.command import RULES_VERSION, Authority, Command
+from haldir.journal.command import RULES_VERSION, Authority, Command, Observer
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.kernel.clock import Micros
@@ -28,10 +28,11 @@ ORIGIN = "replay.invalid"  # Nobody will see what is signed here.
 
 
 class Laws(msgspec.Struct, frozen=True):
-    """What a log is decided by: its commands, who may ask, and the tables that follow from it."""
+    """What a log is decided by: its commands, who may ask, what is remarkable, and the tables that follow from it."""
 
     decode: Callable[[bytes], Command]
     authority: Authority
+    observer: Observer
     row_types: tuple[type[Row], ...]
 
 
@@ -40,7 +41,7 @@ async def replay_log(reader: Reader, tenant: TenantId, laws: Laws) -> list[Findi
     memory, clock = MemoryEngine(), _RecordedTime()
     signer = Signer(ORIGIN, Ed25519PrivateKey.generate())
     findings: list[Finding] = []
-    async with Journal(memory, signer, clock, NoWitness(), laws.authority) as journal:
+    async with Journal(memory, signer, clock, NoWitness(), laws.authority, observer=laws.observer) as journal:
         for bundle in range(-(-(await read_head(reader, tenant)).size // BUNDLE)):
             entries = await read_bundle(reader, tenant, bundle)
             try:

@@ -151,6 +151,7 @@ class LogCheck:
             "session_id": (entry.session_id, record.about.session_id),
             "agent_id": (entry.agent_id, record.about.agent_id),
             "tool": (entry.tool, record.about.tool),
+            "flagged": (entry.flagged, bool(record.flags)),
         }
         for column, (stored, signed) in said.items():
             if stored != signed:
