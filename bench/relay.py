@@ -1,169 +1,70 @@
-"""How many governed calls a second one Haldir relays, and what each costs: `python bench/relay.py [seconds]`.
+"""What a governed call costs, next to the same upstream alone and to others who stand between: `relay.py [seconds]`.
 
-Three processes: a small upstream, `haldir up` with SQLite in a temporary folder, and this one as the clients.
+All parties serve one small upstream, each as one process of its own; this one is the clients. Haldir has an agent's
+key, SQLite in a temporary folder and 20 policies; its two entries per call are durable before the answer.
 """
 
-import asyncio
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import aiohttp
-import uvicorn
+import parties
+from load import Failed, Figures, Target, ask_times, measure, memory_mb
+from parties import CALL, PING, NotThere
 
 CONNECTIONS = (1, 16, 64)
-WARM_UP_SECONDS = 0.5
-UPSTREAM_PORT = 4399
-DEFINITION = {"name": "echo", "description": "Says the same again.", "inputSchema": {"type": "object"}}
-RESULTS = {
-    "initialize": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {"tools": {}},
-        "serverInfo": {"name": "bench", "version": "1"},
-    },
-    "tools/list": {"tools": [DEFINITION]},
-    "tools/call": {"content": [{"type": "text", "text": "hello"}], "isError": False},
-    "ping": {},
-}
+CALLS_BEFORE_WEIGHING = 10_000
+CALLERS_BEFORE_WEIGHING = 16
 
 
-def message(method: str, **params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+class Table:
+    """Rows as they are measured, each beside the upstream alone at as many connections."""
 
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._alone: dict[int, Figures] = {}
+        print(
+            f"{'':31} {'connections':>11} {'per s':>8} {'of alone':>8} {'p50 ms':>8} {'p99 ms':>8} {'added':>8}"
+            f" {'CPU ms':>8}"
+        )
 
-PING = message("ping")
-CALL = message("tools/call", name="echo", arguments={"text": "hello"})
-
-
-class Target(NamedTuple):
-    url: str
-    token: str
-    pid: int
-
-
-async def upstream(_scope: Any, receive: Any, send: Any) -> None:
-    """Answer as a small server of the handshake era."""
-    asked = json.loads((await receive())["body"])
-    result = RESULTS.get(asked["method"])
-    answer = {"result": result} if result is not None else {"error": {"code": -32601, "message": "no"}}
-    body = json.dumps({"jsonrpc": "2.0", "id": asked.get("id"), **answer}).encode() if "id" in asked else b""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200 if body else 202, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    def row(self, name: str, target: Target, body: bytes, connections: int) -> None:
+        found = measure(target, body, connections, self._seconds)
+        alone = self._alone.setdefault(connections, found)
+        print(
+            f"{name:31} {connections:>11} {found.per_second:>8,.0f} {found.per_second / alone.per_second:>8.3f}"
+            f" {found.p50_ms:>8.2f} {found.p99_ms:>8.2f} {found.p50_ms - alone.p50_ms:>8.2f} {found.cpu_ms:>8.3f}",
+            flush=True,
+        )
 
 
 def main(seconds: float) -> None:
-    """Time the upstream alone, then the same through Haldir ungoverned (ping) and governed (tools/call)."""
-    with process("--upstream") as upstream_process, tempfile.TemporaryDirectory() as data, haldir(Path(data)) as up:
-        server, ready = up
-        key = Path(ready["admin_key_file"]).read_text().strip()
-        alone = Target(f"http://127.0.0.1:{UPSTREAM_PORT}/", "", upstream_process.pid)
-        relayed = Target(f"{ready['url']}/mcp/bench", session_token(ready["url"], key), server.pid)
-        print(
-            f"{'request':22} {'connections':>11} {'per s':>8} {'of alone':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}"
-        )
-        for connections in CONNECTIONS:
-            baseline = show("tools/call, alone", alone, CALL, connections, seconds)
-            show("ping, through", relayed, PING, connections, seconds, baseline=baseline)
-            show("tools/call, governed", relayed, CALL, connections, seconds, baseline=baseline)
+    with parties.upstream() as alone, tempfile.TemporaryDirectory() as data:
+        with parties.forwarder(alone) as forwarder, parties.haldir(alone, Path(data)) as haldir:
+            ask_times(haldir, CALL, CALLERS_BEFORE_WEIGHING, CALLS_BEFORE_WEIGHING)
+            print(f"Haldir holds {memory_mb(haldir.pid):.1f} MB after {CALLS_BEFORE_WEIGHING:,} calls.\n")
+            table = Table(seconds)
+            for connections in CONNECTIONS:
+                table.row("upstream alone", alone, CALL, connections)
+                table.row("bare forwarder", forwarder, CALL, connections)
+                table.row("Haldir, ungoverned (ping)", haldir, PING, connections)
+                table.row("Haldir, governed (tools/call)", haldir, CALL, connections)
+        beside(table, "FastMCP proxy", lambda: parties.fastmcp(alone, "fresh"))
+        beside(table, "FastMCP proxy, one session", lambda: parties.fastmcp(alone, "shared"))
+        beside(table, "LiteLLM MCP gateway", lambda: parties.litellm(alone))
 
 
-def show(
-    name: str, target: Target, body: bytes, connections: int, seconds: float, *, baseline: float | None = None
-) -> float:
-    """Print a row, and return its requests per second; `baseline` is those of the upstream alone."""
-    took, cpu_seconds_spent = asyncio.run(measure(target, body, connections, seconds))
-    p50, p99 = (statistics.quantiles(took, n=100)[at] * 1e3 for at in (49, 98))
-    rate, cpu = len(took) / seconds, cpu_seconds_spent / len(took) * 1e3
-    share = rate / (baseline or rate)
-    print(f"{name:22} {connections:>11} {rate:>8.0f} {share:>8.2f} {p50:>8.2f} {p99:>8.2f} {cpu:>8.3f}")
-    return rate
-
-
-@contextmanager
-def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    running = subprocess.Popen([sys.executable, __file__, *arguments])
+def beside(table: Table, name: str, start: Callable[[], AbstractContextManager[Target]]) -> None:
+    """Measure another gateway, or say why that could not be done."""
     try:
-        yield running
-    finally:
-        running.terminate()
-        running.wait()
-
-
-@contextmanager
-def haldir(data: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
-    url = f"bench=http://127.0.0.1:{UPSTREAM_PORT}/"
-    command = [sys.executable, "-m", "haldir", "up", "--data", str(data), "--port", "0", "--json", "--upstream", url]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        assert running.stdout is not None
-        yield running, json.loads(running.stdout.readline())
-    finally:
-        running.terminate()
-        running.wait()
-
-
-def session_token(url: str, key: str) -> str:
-    body = json.dumps({"agent_id": "bench", "scopes": ["execute", "spend"], "spend_limit": 1_000_000}).encode()
-    asked = urllib.request.Request(
-        f"{url}/v1/sessions", body, {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(asked) as answer:
-        token: str = json.load(answer)["token"]
-        return token
-
-
-async def measure(target: Target, body: bytes, connections: int, seconds: float) -> tuple[list[float], float]:
-    """Return how long each request took, and the processor time Haldir spent on all of them."""
-    headers = {
-        "Authorization": f"Bearer {target.token}",
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-    }
-    took: list[float] = []
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), headers=headers) as client:
-
-        async def once() -> None:
-            started = time.perf_counter()
-            async with client.post(target.url, data=body) as answer:
-                result = await answer.json()
-                assert "result" in result, result
-                assert not result["result"].get("isError"), result
-            took.append(time.perf_counter() - started)
-
-        await load(once, connections, WARM_UP_SECONDS)
-        took.clear()
-        cpu_before = cpu_seconds(target.pid)
-        await load(once, connections, seconds)
-        return took, cpu_seconds(target.pid) - cpu_before
-
-
-async def load(once: Callable[[], Awaitable[None]], callers: int, seconds: float) -> None:
-    end = time.perf_counter() + seconds
-
-    async def call_on() -> None:
-        while time.perf_counter() < end:
-            await once()
-
-    await asyncio.gather(*(call_on() for _ in range(callers)))
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        with start() as target:
+            for connections in CONNECTIONS:
+                table.row(name, target, CALL, connections)
+    except (NotThere, Failed) as error:
+        print(f"{name}: not measured, for {error}.")
 
 
 if __name__ == "__main__":
-    if "--upstream" in sys.argv:
-        uvicorn.run(upstream, port=UPSTREAM_PORT, log_level="error", lifespan="off")
-    else:
-        main(float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)
