@@ -1,7 +1,6 @@
 """What many tests share: one real PostgreSQL per worker, and durable engines on empty stores."""
 
 import asyncio
-import itertools
 import shutil
 import tempfile
 import warnings
@@ -13,6 +12,7 @@ import pytest
 from haldir.storage.engine import Engine
 from haldir.storage.postgres import PostgresEngine
 from haldir.storage.sqlite import SqliteEngine
+from harness.databases import fresh_database
 
 OpenEngine = Callable[[], Awaitable[Engine]]
 
@@ -40,13 +40,10 @@ def postgres_dsn() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-_databases = itertools.count()
-
-
 @pytest.fixture
 def fresh_postgres_dsn(postgres_dsn: str) -> str:
     """The DSN of an empty database."""
-    return asyncio.run(_fresh_database(postgres_dsn))
+    return fresh_database(postgres_dsn)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -68,16 +65,3 @@ def engine(open_engine: OpenEngine, runner: asyncio.Runner) -> Iterator[Engine]:
     engine = runner.run(opened())
     yield engine
     runner.run(engine.close())
-
-
-async def _fresh_database(dsn: str) -> str:
-    import asyncpg  # noqa: PLC0415 - as above.
-
-    name = f"haldir_{next(_databases)}"
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    return dsn.replace("/postgres?", f"/{name}?", 1)

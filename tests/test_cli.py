@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from cli_server import CliServer, haldir
 from haldir.faces.cli.main import root
+from harness.commands import CliServer, haldir
 
 ESCAPE = "\x1b[2J"
 LIFE_SECONDS = 3600

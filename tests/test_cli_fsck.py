@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from cli_server import CliServer, haldir
+from harness.commands import CliServer, haldir
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ async def serving(room: WaitingRoom, gate: Gate) -> AsyncIterator[Open]:
     opened: list[asyncio.StreamWriter] = []
     with listen.bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        server = asyncio.create_task(listen.serve(app, listening, ready.set, lambda: None, room))
+        server = asyncio.create_task(listen.serve(app, listening, lambda _stop: ready.set(), lambda: None, room))
 
         async def connect() -> Wire:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

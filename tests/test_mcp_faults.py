@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from mcp_haldir import ENVELOPE, MODERN, GuardedHaldir, call, guarding, http_upstream, request
+from harness.haldir import Haldir
+from harness.messages import ENVELOPE, MODERN, call, request
+from harness.threads import http_upstream, running_haldir
 from upstreams import raw
 from upstreams.raw import RawUpstream, raw_upstream
 
@@ -24,13 +26,15 @@ def upstream() -> Iterator[RawUpstream]:
 
 
 @pytest.fixture(scope="module")
-def haldir(tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream) -> Iterator[GuardedHaldir]:
-    with guarding(tmp_path_factory.mktemp("faults"), http_upstream("up", upstream.url), origins=(PAGE,)) as running:
+def haldir(tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream) -> Iterator[Haldir]:
+    with running_haldir(
+        tmp_path_factory.mktemp("faults"), http_upstream("up", upstream.url), allowed_origins=(PAGE,)
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def token(haldir: GuardedHaldir) -> str:
+def token(haldir: Haldir) -> str:
     return haldir.token()
 
 
@@ -79,13 +83,13 @@ BODIES = {
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_body_that_could_be_read_in_two_ways_is_a_400(
-    haldir: GuardedHaldir, upstream: RawUpstream, token: str, path: str, kind: str
+    haldir: Haldir, upstream: RawUpstream, token: str, path: str, kind: str
 ) -> None:
     body, code = BODIES[kind]
     before = len(upstream.messages)
-    answer = haldir.post(path, body, token)
-    assert (answer.status, answer.json["error"]["code"]) == (400, code), answer
-    assert answer.json["jsonrpc"] == "2.0"
+    answer = haldir.rpc(path, body, token)
+    assert (answer.status, answer.body["error"]["code"]) == (400, code), answer
+    assert answer.body["jsonrpc"] == "2.0"
     assert len(upstream.messages) == before
 
 
@@ -100,13 +104,13 @@ HEADERS: dict[str, tuple[dict[str, str], int]] = {
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", HEADERS)
-def test_headers_that_contradict_the_body_are_a_400(haldir: GuardedHaldir, token: str, path: str, kind: str) -> None:
+def test_headers_that_contradict_the_body_are_a_400(haldir: Haldir, token: str, path: str, kind: str) -> None:
     headers, code = HEADERS[kind]
     answer = haldir.ask_modern(path, "tools/call", {"name": "do", "arguments": {}}, token, **headers)
-    assert (answer.status, answer.json["error"]["code"], answer.json["id"]) == (400, code, 1)
+    assert (answer.status, answer.body["error"]["code"], answer.body["id"]) == (400, code, 1)
 
 
-def test_a_routing_header_sent_twice_is_a_400(haldir: GuardedHaldir, token: str) -> None:
+def test_a_routing_header_sent_twice_is_a_400(haldir: Haldir, token: str) -> None:
     body = json.dumps(request("ping", {"_meta": ENVELOPE})).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n"
@@ -115,29 +119,29 @@ def test_a_routing_header_sent_twice_is_a_400(haldir: GuardedHaldir, token: str)
     assert b"HTTP/1.1 400" in exchange(haldir, head.encode() + body)
 
 
-def test_an_envelope_that_lacks_a_member_is_a_400(haldir: GuardedHaldir, token: str) -> None:
-    answer = haldir.post("/mcp", request("ping", {"_meta": {}}), token, mcp_protocol_version=MODERN, mcp_method="ping")
-    assert (answer.status, answer.json["error"]["code"]) == (400, -32602)
+def test_an_envelope_that_lacks_a_member_is_a_400(haldir: Haldir, token: str) -> None:
+    answer = haldir.rpc("/mcp", request("ping", {"_meta": {}}), token, mcp_protocol_version=MODERN, mcp_method="ping")
+    assert (answer.status, answer.body["error"]["code"]) == (400, -32602)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_body_of_5_mb_is_a_413(haldir: GuardedHaldir, token: str, path: str) -> None:
-    answer = haldir.post(path, json.dumps(call("do", text="x" * 5_000_000)).encode(), token)
+def test_a_body_of_5_mb_is_a_413(haldir: Haldir, token: str, path: str) -> None:
+    answer = haldir.rpc(path, json.dumps(call("do", text="x" * 5_000_000)).encode(), token)
     assert answer.status == 413
-    assert haldir.post(path, request("ping"), token).status == 200
+    assert haldir.rpc(path, request("ping"), token).status == 200
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_body_that_never_ends_is_a_408(haldir: GuardedHaldir, token: str, path: str) -> None:
+def test_a_body_that_never_ends_is_a_408(haldir: Haldir, token: str, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n"
     started = time.monotonic()
     assert b"HTTP/1.1 408" in exchange(haldir, head.encode() + b'{"jsonrpc":')
     assert time.monotonic() - started < 10
-    assert haldir.post(path, request("ping"), token).status == 200
+    assert haldir.rpc(path, request("ping"), token).status == 200
 
 
-def test_only_json_is_read(haldir: GuardedHaldir, token: str) -> None:
-    assert haldir.post("/mcp", request("ping"), token, content_type="text/plain").status == 415
+def test_only_json_is_read(haldir: Haldir, token: str) -> None:
+    assert haldir.rpc("/mcp", request("ping"), token, content_type="text/plain").status == 415
 
 
 @pytest.mark.parametrize(
@@ -153,60 +157,59 @@ def test_only_json_is_read(haldir: GuardedHaldir, token: str) -> None:
     ],
 )
 def test_a_page_elsewhere_cannot_speak_through_its_readers_browser(
-    haldir: GuardedHaldir, token: str, headers: dict[str, Any], status: int
+    haldir: Haldir, token: str, headers: dict[str, Any], status: int
 ) -> None:
-    assert haldir.post("/mcp", request("ping"), token, **headers).status == status
+    assert haldir.rpc("/mcp", request("ping"), token, **headers).status == status
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_browsers_page_of_a_named_origin_is_a_client_like_any_other(
-    haldir: GuardedHaldir, token: str, path: str
-) -> None:
+def test_a_browsers_page_of_a_named_origin_is_a_client_like_any_other(haldir: Haldir, token: str, path: str) -> None:
     wanted = "authorization, content-type, mcp-method, mcp-param-region, mcp-protocol-version, mcp-session-id, x-other"
     asked: dict[str, Any] = {"access_control_request_method": "POST", "access_control_request_headers": wanted}
-    preflight = haldir.send("OPTIONS", path, origin=PAGE, **asked)
+    preflight = haldir.ask("OPTIONS", path, key=None, origin=PAGE, **asked)
     assert (preflight.status, preflight.headers["access-control-allow-origin"]) == (200, PAGE)
     assert "POST" in preflight.headers["access-control-allow-methods"]
     allowed = {name.strip().lower() for name in preflight.headers["access-control-allow-headers"].split(",")}
     assert set(wanted.split(", ")) - allowed == {"x-other"}
-    for answer in (haldir.post(path, request("ping"), token, origin=PAGE), haldir.post(path, b"", "", origin=PAGE)):
+    for answer in (haldir.rpc(path, request("ping"), token, origin=PAGE), haldir.rpc(path, b"", "", origin=PAGE)):
         assert answer.headers["access-control-allow-origin"] == PAGE
         assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:5173", None])
-def test_no_other_page_may_read_an_answer(haldir: GuardedHaldir, token: str, origin: str | None) -> None:
+def test_no_other_page_may_read_an_answer(haldir: Haldir, token: str, origin: str | None) -> None:
     headers: dict[str, Any] = {"origin": origin} if origin else {}
-    answers = [haldir.send("OPTIONS", "/mcp", **headers), haldir.post("/mcp", request("ping"), token, **headers)]
+    answers = [
+        haldir.ask("OPTIONS", "/mcp", key=None, **headers),
+        haldir.rpc("/mcp", request("ping"), token, **headers),
+    ]
     assert not any(name.startswith("access-control") for answer in answers for name in answer.headers)
     assert [answer.headers["vary"] for answer in answers] == ["Origin", "Origin"]
 
 
-def test_other_http_methods_are_a_405(haldir: GuardedHaldir) -> None:
+def test_other_http_methods_are_a_405(haldir: Haldir) -> None:
     for path in PATHS:
-        answer = haldir.send("PUT", path, b"{}")
+        answer = haldir.ask("PUT", path, {}, key=None)
         assert answer.status == 405
         assert "POST" in answer.headers["allow"]
 
 
-def test_no_credential_is_a_401_whatever_is_asked(haldir: GuardedHaldir) -> None:
+def test_no_credential_is_a_401_whatever_is_asked(haldir: Haldir) -> None:
     for path in PATHS:
-        answer = haldir.send("POST", path, json.dumps(request("ping")).encode(), content_type="application/json")
+        answer = haldir.post(path, request("ping"), key=None, content_type="application/json")
         assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Bearer realm="haldir"')
 
 
-def test_arguments_with_a_secret_reference_are_refused(
-    haldir: GuardedHaldir, upstream: RawUpstream, token: str
-) -> None:
+def test_arguments_with_a_secret_reference_are_refused(haldir: Haldir, upstream: RawUpstream, token: str) -> None:
     before = upstream.calls
     for text in ("${secret:x}", "a ${secret:x} b"):
         body = json.dumps(call("do", nested=[{"deep": text}])).encode().replace(b"$", b"\\u0024")
-        said = json.loads(haldir.post("/mcp/up", body, token).json["result"]["content"][0]["text"])
+        said = json.loads(haldir.rpc("/mcp/up", body, token).body["result"]["content"][0]["text"])
         assert said["code"] == "secret_reference"
     assert upstream.calls == before
 
 
-def exchange(haldir: GuardedHaldir, sent: bytes) -> bytes:
+def exchange(haldir: Haldir, sent: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", haldir.port), timeout=30) as connection:
         connection.sendall(sent)
         received = b""
@@ -218,13 +221,13 @@ def exchange(haldir: GuardedHaldir, sent: bytes) -> bytes:
         return received
 
 
-def test_an_api_key_acts_in_a_session_only_with_the_scope_for_it(haldir: GuardedHaldir) -> None:
-    session = haldir.session()
+def test_an_api_key_acts_in_a_session_only_with_the_scope_for_it(haldir: Haldir) -> None:
+    session = haldir.session("execute")
     weak = haldir.rest("POST", "/v1/keys", {"name": "weak", "scopes": ["sessions:*", "audit:*", "proxy:read"]})["key"]
     strong = haldir.rest("POST", "/v1/keys", {"name": "strong", "scopes": ["proxy:write"]})["key"]
-    answers = [haldir.post("/mcp", request("ping"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
+    answers = [haldir.rpc("/mcp", request("ping"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
     assert [answer.status for answer in answers] == [403, 200]
-    assert answers[0].json["error"]["code"] == -32003
-    assert answers[0].json["error"]["data"]["code"] == "insufficient_scope"
+    assert answers[0].body["error"]["code"] == -32003
+    assert answers[0].body["error"]["data"]["code"] == "insufficient_scope"
     recorded = haldir.rest("GET", "/v1/audit?kind=refusal.record&limit=1")["entries"][0]
     assert (recorded["code"], recorded["details"]["operation"]) == ("insufficient_scope", "mcp")

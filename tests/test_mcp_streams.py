@@ -12,19 +12,10 @@ from typing import Any
 
 import pytest
 
-from haldir.config_file import OperatorUpstream
-from haldir.proxy.model import UpstreamConfig
-from mcp_haldir import (
-    MODERN,
-    GuardedHaldir,
-    call,
-    eventually,
-    guarding,
-    http_upstream,
-    initialize,
-    messages_in,
-    request,
-)
+from harness.eventually import eventually
+from harness.haldir import Haldir
+from harness.messages import MODERN, call, initialize, request
+from harness.threads import http_upstream, running_haldir, stdio_upstream
 from upstreams import raw, sample
 from upstreams.raw import STREAM_HEAD, RawUpstream, raw_upstream
 from upstreams.serving import serving
@@ -40,8 +31,8 @@ def upstream() -> Iterator[RawUpstream]:
 
 
 @pytest.fixture
-def haldir(tmp_path: Path, upstream: RawUpstream) -> Iterator[GuardedHaldir]:
-    with guarding(tmp_path / "data", http_upstream("up", upstream.url, DEADLINE_SECONDS)) as running:
+def haldir(tmp_path: Path, upstream: RawUpstream) -> Iterator[Haldir]:
+    with running_haldir(tmp_path / "data", http_upstream("up", upstream.url, DEADLINE_SECONDS)) as running:
         yield running
 
 
@@ -64,16 +55,16 @@ MISBEHAVIOUR = {
 @pytest.mark.parametrize("path", ["/mcp/up", "/mcp"])
 @pytest.mark.parametrize("kind", MISBEHAVIOUR)
 def test_a_misbehaving_upstream_is_a_tool_error_never_silently_paid_for_and_recovers(
-    haldir: GuardedHaldir, upstream: RawUpstream, kind: str, path: str
+    haldir: Haldir, upstream: RawUpstream, kind: str, path: str
 ) -> None:
     behave, sentence, state = MISBEHAVIOUR[kind]
     tool = "do" if path == "/mcp/up" else "up__do"
     session = haldir.session("execute", "spend", spend_limit=10)
-    assert haldir.post(path, call(tool, amount=1), session["token"]).message["result"]["isError"] is False
+    assert haldir.rpc(path, call(tool, amount=1), session["token"]).message["result"]["isError"] is False
     upstream.on_call = behave
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    answer = haldir.post(path, call(tool, amount=1), session["token"])
+    answer = haldir.rpc(path, call(tool, amount=1), session["token"])
 
     said = json.loads(answer.message["result"]["content"][0]["text"])
     assert (answer.status, answer.message["id"], answer.message["result"]["isError"]) == (200, 1, True)
@@ -85,11 +76,11 @@ def test_a_misbehaving_upstream_is_a_tool_error_never_silently_paid_for_and_reco
     shown = haldir.rest("GET", f"/v1/sessions/{session['session_id']}")
     assert (shown["spent"], shown["remaining_budget"]) == (1.0, 9.0 if state == "voided" else 8.0)
     upstream.on_call = raw.honest
-    assert haldir.post(path, call(tool, amount=1), session["token"]).message["result"]["isError"] is False
+    assert haldir.rpc(path, call(tool, amount=1), session["token"]).message["result"]["isError"] is False
 
 
 def test_a_stream_passes_byte_by_byte_with_its_comments_ids_and_line_ends(
-    haldir: GuardedHaldir, upstream: RawUpstream
+    haldir: Haldir, upstream: RawUpstream
 ) -> None:
     answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": raw.RESULT, "extra": "\u00e9"}).encode()
     sent = b': hello\r\n\r\nretry: 10\rid: 7\rdata:\r\rid: 8\nevent: message\ndata:{"jsonrpc":"2.0",\ndata:"method":"notifications/x"}\n\n'
@@ -101,11 +92,11 @@ def test_a_stream_passes_byte_by_byte_with_its_comments_ids_and_line_ends(
             connection.sendall(bytes([byte]))
 
     upstream.on_call = stream
-    assert haldir.post("/mcp/up", call("do"), haldir.token()).body == sent
+    assert haldir.rpc("/mcp/up", call("do"), haldir.token()).raw == sent
 
 
 def test_before_2026_a_caller_that_leaves_changes_nothing_the_call_is_finished_and_settled(
-    haldir: GuardedHaldir, upstream: RawUpstream
+    haldir: Haldir, upstream: RawUpstream
 ) -> None:
     finish = threading.Event()
 
@@ -124,7 +115,7 @@ def test_before_2026_a_caller_that_leaves_changes_nothing_the_call_is_finished_a
 
 
 def test_at_2026_closing_the_stream_stops_the_upstream_and_the_call_is_indeterminate(
-    haldir: GuardedHaldir, upstream: RawUpstream
+    haldir: Haldir, upstream: RawUpstream
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
 
@@ -174,80 +165,76 @@ def resumable(upstream: RawUpstream, answer: dict[str, Any]) -> None:
 
 
 def test_a_stream_that_breaks_off_is_resumed_by_the_client_and_settled_before_it_hears_the_answer(
-    haldir: GuardedHaldir, upstream: RawUpstream
+    haldir: Haldir, upstream: RawUpstream
 ) -> None:
     resumable(upstream, {"jsonrpc": "2.0", "id": 1, "result": raw.RESULT})
     token = haldir.token()
-    sealed = haldir.post("/mcp/up", initialize(), token).headers["mcp-session-id"]
+    sealed = haldir.rpc("/mcp/up", initialize(), token).headers["mcp-session-id"]
     assert "upstream-session" not in sealed
-    begun = haldir.post("/mcp/up", call("do"), token, mcp_session_id=sealed)
-    assert begun.body == b"id: e1\ndata:\n\n"
+    begun = haldir.rpc("/mcp/up", call("do"), token, mcp_session_id=sealed)
+    assert begun.raw == b"id: e1\ndata:\n\n"
     assert len(haldir.calls("open")) == 1
-    resumed = haldir.send(
-        "GET",
+    resumed = haldir.get(
         "/mcp/up",
-        authorization=f"Bearer {token}",
+        key=token,
         accept="text/event-stream",
         mcp_session_id=sealed,
         last_event_id="e1",
     )
-    assert messages_in(resumed.body)[0]["result"] == raw.RESULT
+    assert resumed.messages[0]["result"] == raw.RESULT
     assert b"last-event-id: e1" in upstream.heads[-1].lower()
     assert [each["tool"] for each in haldir.calls("posted")] == ["do"]
     assert haldir.calls("open") == []
 
 
-def test_a_stream_that_nobody_resumes_is_indeterminate_at_the_deadline(
-    haldir: GuardedHaldir, upstream: RawUpstream
-) -> None:
+def test_a_stream_that_nobody_resumes_is_indeterminate_at_the_deadline(haldir: Haldir, upstream: RawUpstream) -> None:
     resumable(upstream, {})
     token = haldir.token()
-    sealed = haldir.post("/mcp/up", initialize(), token).headers["mcp-session-id"]
-    haldir.post("/mcp/up", call("do"), token, mcp_session_id=sealed)
+    sealed = haldir.rpc("/mcp/up", initialize(), token).headers["mcp-session-id"]
+    haldir.rpc("/mcp/up", call("do"), token, mcp_session_id=sealed)
     assert "did not answer" in haldir.wait_for_call("indeterminate")["error"]
 
 
-def test_a_list_that_arrives_on_a_resumed_stream_is_filtered_too(haldir: GuardedHaldir, upstream: RawUpstream) -> None:
+def test_a_list_that_arrives_on_a_resumed_stream_is_filtered_too(haldir: Haldir, upstream: RawUpstream) -> None:
     resumable(
         upstream, {"jsonrpc": "2.0", "id": 5, "result": {"tools": [*raw.TOOLS, {"name": "hidden", "inputSchema": {}}]}}
     )
     token = haldir.token("execute:up:do")
-    sealed = haldir.post("/mcp/up", initialize(), token).headers["mcp-session-id"]
-    resumed = haldir.send(
-        "GET",
+    sealed = haldir.rpc("/mcp/up", initialize(), token).headers["mcp-session-id"]
+    resumed = haldir.get(
         "/mcp/up",
-        authorization=f"Bearer {token}",
+        key=token,
         accept="text/event-stream",
         mcp_session_id=sealed,
         last_event_id="e1",
     )
-    assert messages_in(resumed.body)[0]["result"]["tools"] == raw.TOOLS
+    assert resumed.messages[0]["result"]["tools"] == raw.TOOLS
 
 
-def test_a_cancellation_passes_to_the_upstream_of_old(haldir: GuardedHaldir, upstream: RawUpstream) -> None:
+def test_a_cancellation_passes_to_the_upstream_of_old(haldir: Haldir, upstream: RawUpstream) -> None:
     message = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "reason": "enough"}}
-    assert haldir.post("/mcp/up", message, haldir.token("read")).status == 202
+    assert haldir.rpc("/mcp/up", message, haldir.token("read")).status == 202
     assert upstream.messages[-1] == message
 
 
-def test_an_upstreams_distrust_of_haldir_is_not_the_callers(haldir: GuardedHaldir, upstream: RawUpstream) -> None:
+def test_an_upstreams_distrust_of_haldir_is_not_the_callers(haldir: Haldir, upstream: RawUpstream) -> None:
     upstream.on_other = raw.unauthorized
-    answer = haldir.post("/mcp/up", request("prompts/list"), haldir.token())
-    assert (answer.status, answer.json["error"]["data"]["code"]) == (502, "upstream_error")
+    answer = haldir.rpc("/mcp/up", request("prompts/list"), haldir.token())
+    assert (answer.status, answer.body["error"]["data"]["code"]) == (502, "upstream_error")
     assert "www-authenticate" not in answer.headers
 
 
 @pytest.mark.parametrize("kind", ["events", "stdio"])
 def test_a_standing_stream_ends_within_a_second_of_the_sessions_end(tmp_path: Path, kind: str) -> None:
-    stdio = OperatorUpstream("stdio", UpstreamConfig(command=(sys.executable, SAMPLE)))
+    stdio = stdio_upstream("stdio", sys.executable, SAMPLE)
     with (
         serving(sample.app()) as url,
-        guarding(tmp_path / "data", http_upstream("events", f"{url}/mcp"), stdio) as haldir,
+        running_haldir(tmp_path / "data", http_upstream("events", f"{url}/mcp"), stdio) as haldir,
     ):
-        session = haldir.session()
+        session = haldir.session("execute")
         token = session["token"]
-        sealed = haldir.post(f"/mcp/{kind}", initialize(), token).headers["mcp-session-id"]
-        haldir.post(
+        sealed = haldir.rpc(f"/mcp/{kind}", initialize(), token).headers["mcp-session-id"]
+        haldir.rpc(
             f"/mcp/{kind}", {"jsonrpc": "2.0", "method": "notifications/initialized"}, token, mcp_session_id=sealed
         )
         head = f"GET /mcp/{kind} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\naccept: text/event-stream\r\nmcp-session-id: {sealed}\r\n\r\n"
@@ -261,7 +248,7 @@ def test_a_standing_stream_ends_within_a_second_of_the_sessions_end(tmp_path: Pa
 
 
 def test_progress_of_a_call_stops_within_a_second_of_the_sessions_end_and_the_call_is_settled(
-    haldir: GuardedHaldir, upstream: RawUpstream
+    haldir: Haldir, upstream: RawUpstream
 ) -> None:
     finish = threading.Event()
 
@@ -274,7 +261,7 @@ def test_progress_of_a_call_stops_within_a_second_of_the_sessions_end_and_the_ca
         )
 
     upstream.on_call = chatty
-    session = haldir.session()
+    session = haldir.session("execute")
     with open_request(haldir, call("do"), session["token"]) as connection:
         read_until(connection, b"notifications/x")
         haldir.rest("DELETE", f"/v1/sessions/{session['session_id']}")
@@ -285,7 +272,7 @@ def test_progress_of_a_call_stops_within_a_second_of_the_sessions_end_and_the_ca
     assert eventually(lambda: haldir.calls("posted"))
 
 
-def open_request(haldir: GuardedHaldir, message: Any, token: str, headers: str = "") -> socket.socket:
+def open_request(haldir: Haldir, message: Any, token: str, headers: str = "") -> socket.socket:
     body = json.dumps(message).encode()
     head = f"POST /mcp/up HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n{headers}content-length: {len(body)}\r\n\r\n"
     connection = socket.create_connection(("127.0.0.1", haldir.port), timeout=20)

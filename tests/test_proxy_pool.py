@@ -18,7 +18,7 @@ from haldir.kernel.ids import TenantId
 from haldir.proxy.environment import minimal_environment
 from haldir.proxy.model import Upstream, UpstreamConfig
 from haldir.proxy.pool import UpstreamPool
-from mcp_haldir import eventually
+from harness.eventually import eventually
 from upstreams import raw, sample
 from upstreams.raw import raw_upstream
 from upstreams.serving import free_port, serving

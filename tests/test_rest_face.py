@@ -12,7 +12,6 @@ import pytest
 
 from haldir.app import open_context
 from haldir.faces.cli.events import JsonLines
-from haldir.faces.rest.app import RestSettings
 from haldir.kernel.errors import REFUSALS, Refused, Unavailable
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
@@ -22,7 +21,8 @@ from haldir.operations.health import Readiness, readiness
 from haldir.operations.wire import StatusResponse
 from haldir.settings import Settings
 from haldir.storage.sqlite_reader import SqliteReader
-from rest_server import Haldir, running_haldir
+from harness.haldir import Haldir
+from harness.threads import running_haldir
 
 ORIGIN = "https://console.example"
 
@@ -62,8 +62,9 @@ GO_WRONG = Operation(
 
 @pytest.fixture(scope="module")
 def haldir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
-    rest = RestSettings(allowed_origins=(ORIGIN,))
-    with running_haldir(tmp_path_factory.mktemp("data"), rest=rest, operations=(*OPERATIONS, GO_WRONG)) as haldir:
+    operations = (*OPERATIONS, GO_WRONG)
+    data = tmp_path_factory.mktemp("data")
+    with running_haldir(data, operations=operations, allowed_origins=(ORIGIN,)) as haldir:
         yield haldir
 
 
@@ -81,7 +82,7 @@ def test_every_answer_bears_an_id_and_the_security_headers(haldir: Haldir, path:
 
 def test_a_clients_request_id_comes_back_if_it_is_fit_for_a_header(haldir: Haldir) -> None:
     def told(request_id: str) -> tuple[str, str]:
-        answer = haldir.get("/nowhere", headers={"X-Request-ID": request_id})
+        answer = haldir.get("/nowhere", x_request_id=request_id)
         return answer.headers["x-request-id"], answer.body["request_id"]
 
     assert told("abc-DEF_1.2:3") == ("abc-DEF_1.2:3", "abc-DEF_1.2:3")
@@ -117,14 +118,14 @@ def test_head_is_get_without_a_body_and_options_names_the_methods(haldir: Haldir
 
 def test_only_a_named_origin_may_read_answers(haldir: Haldir) -> None:
     preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-    allowed = haldir.ask("OPTIONS", "/v1/keys", key=None, headers=preflight)
+    allowed = haldir.ask("OPTIONS", "/v1/keys", key=None, **preflight)
     assert allowed.status == 200
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     assert "X-Session-ID" in allowed.headers["access-control-allow-headers"]
-    stranger = haldir.ask("OPTIONS", "/v1/keys", key=None, headers={**preflight, "Origin": "https://evil.example"})
+    stranger = haldir.ask("OPTIONS", "/v1/keys", key=None, **{**preflight, "Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
     assert stranger.headers["vary"] == "Origin"
-    assert haldir.get("/nowhere", headers={"Origin": ORIGIN}).headers["access-control-allow-origin"] == ORIGIN
+    assert haldir.get("/nowhere", origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
 
 
 def test_a_fault_is_a_500_that_tells_nothing_and_a_log_line_that_tells_where(
@@ -180,7 +181,7 @@ def test_no_credential_is_asked_for_by_health_index_and_description(haldir: Hald
 
 
 def test_a_request_limit_counts_each_credential_by_itself(tmp_path: Path) -> None:
-    with running_haldir(tmp_path, rest=RestSettings(requests_per_minute=50)) as haldir:
+    with running_haldir(tmp_path, rate_limit_per_minute=50) as haldir:
         other = haldir.post("/v1/keys", {"name": "other"})
         assert (other.headers["x-ratelimit-limit"], other.headers["x-ratelimit-resource"]) == ("50", "minute")
         answers = [haldir.get("/v1/keys") for _ in range(100)]

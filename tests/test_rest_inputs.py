@@ -11,14 +11,15 @@ from urllib.parse import quote
 
 import pytest
 
-from haldir.faces.rest.app import RestSettings
 from haldir.faces.rest.json_body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX
-from rest_server import Answer, Haldir, answer_of, running_haldir
+from harness.answers import Answer, answer_of
+from harness.haldir import Haldir
+from harness.threads import running_haldir
 
 
 @pytest.fixture(scope="module")
 def haldir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
-    with running_haldir(tmp_path_factory.mktemp("data"), rest=RestSettings(body_seconds_max=1.0)) as haldir:
+    with running_haldir(tmp_path_factory.mktemp("data")) as haldir:
         yield haldir
 
 
@@ -150,30 +151,30 @@ BAD_CREDENTIALS = [None, "x", "hld_" + "A" * 43, "é" * 20, "x" * 20_000, "Beare
 
 @pytest.mark.parametrize("key", BAD_CREDENTIALS, ids=range(len(BAD_CREDENTIALS)))
 def test_who_bears_no_credential_of_ours_is_told_so(haldir: Haldir, key: str | None) -> None:
-    headers = {"Authorization": key.encode("latin-1")} if key else {}
-    answer = haldir.get("/v1/keys", key=None, headers=headers)
+    headers = {"authorization": key} if key else {}
+    answer = haldir.get("/v1/keys", key=None, **headers)
     assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == 'Bearer realm="haldir"'
 
 
 @pytest.mark.parametrize("header", ["Bearer {}", "bearer  {}", "{}"])
 def test_the_credential_may_come_with_or_without_the_word_bearer(haldir: Haldir, header: str) -> None:
-    assert haldir.get("/v1/keys", key=None, headers={"Authorization": header.format(haldir.key)}).status == 200
-    assert haldir.get("/v1/keys", key=None, headers={"X-API-Key": haldir.key}).status == 200
+    assert haldir.get("/v1/keys", key=None, authorization=header.format(haldir.key)).status == 200
+    assert haldir.get("/v1/keys", key=None, x_api_key=haldir.key).status == 200
 
 
 def test_a_wrong_content_type_is_tolerated_if_the_body_is_json(haldir: Haldir) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "nonsense"):
         headers = {"Content-Type": content_type}
-        assert haldir.post("/v1/sessions", {"agent_id": "a"}, headers=headers).status == 201
+        assert haldir.post("/v1/sessions", {"agent_id": "a"}, **headers).status == 201
 
 
 def test_javascript_clients_may_send_a_content_type_and_no_body(haldir: Haldir, session_id: str) -> None:
     headers = {"Content-Type": "application/json"}
-    assert haldir.get(f"/v1/sessions/{session_id}", headers=headers).status == 200
+    assert haldir.get(f"/v1/sessions/{session_id}", **headers).status == 200
     other = haldir.session()["session_id"]
-    assert haldir.delete(f"/v1/sessions/{other}", headers=headers).status == 200
-    assert haldir.post(f"/v1/sessions/{session_id}/check", headers=headers).body["field"] == "scope"
+    assert haldir.delete(f"/v1/sessions/{other}", **headers).status == 200
+    assert haldir.post(f"/v1/sessions/{session_id}/check", **headers).body["field"] == "scope"
 
 
 def test_a_body_that_is_too_large_is_a_413_and_the_next_request_works(haldir: Haldir) -> None:

@@ -1,6 +1,5 @@
 """The first operations by REST, in the shapes that published clients read, on SQLite and on PostgreSQL."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -8,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from conftest import _fresh_database
-from rest_server import BOOTSTRAP_TOKEN, Answer, Haldir, running_haldir
+from harness.answers import Answer
+from harness.databases import fresh_database
+from harness.haldir import Haldir
+from harness.threads import BOOTSTRAP_TOKEN, running_haldir
 from upstreams import sample
 from upstreams.serving import free_port, serving
 
@@ -18,7 +19,7 @@ from upstreams.serving import free_port, serving
 def haldir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
     dsn = None
     if request.param == "postgres":
-        dsn = asyncio.run(_fresh_database(request.getfixturevalue("postgres_dsn")))
+        dsn = fresh_database(request.getfixturevalue("postgres_dsn"))
     with running_haldir(tmp_path_factory.mktemp("data"), dsn=dsn) as haldir:
         yield haldir
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from up import SAMPLE, Up
+from harness.processes import SAMPLE, Up
 
 CALLERS = 64
 CONNECTIONS = 16
@@ -34,7 +34,7 @@ def test_up_makes_a_private_folder_and_says_in_one_line_that_it_is_ready(tmp_pat
         assert {"haldir.db", "checkpoint", "root.key", "admin.key"} <= set(made)
         assert set(made.values()) == {0o600}
         assert Path(up.ready["admin_key_file"]).read_text(encoding="utf-8") == up.key + "\n"
-        assert up.get("/v1/keys")["keys"][0]["prefix"] == up.key[:12]
+        assert up.rest("GET", "/v1/keys")["keys"][0]["prefix"] == up.key[:12]
         assert up.stop() == 0
         assert up.process.stdout is not None
         assert up.process.stdout.read() == b""
@@ -78,52 +78,52 @@ def test_without_the_root_key_it_was_made_with_a_database_is_not_opened(
     wrong.__exit__()
     key_file.write_bytes(kept)
     with start() as up:
-        assert up.get("/v1/keys")["count"] == 1
+        assert up.rest("GET", "/v1/keys")["count"] == 1
 
 
 def test_what_the_operator_no_longer_configures_is_gone_after_a_restart(tmp_path: Path) -> None:
     with Up(tmp_path / "data", "--upstream", SAMPLE) as up:
-        status, answer = up.ask("DELETE", "/v1/proxy/upstreams/sample")
-        assert (status, answer["code"]) == (409, "operator_owned")
-        assert up.get("/v1/proxy/tools")["count"] > 0
+        answer = up.delete("/v1/proxy/upstreams/sample")
+        assert (answer.status, answer.body["code"]) == (409, "operator_owned")
+        assert up.rest("GET", "/v1/proxy/tools")["count"] > 0
         up.stop()
     with Up(tmp_path / "data") as up:
-        assert up.get("/v1/proxy/upstreams")["upstreams"] == {}
+        assert up.rest("GET", "/v1/proxy/upstreams")["upstreams"] == {}
 
 
 def test_sigterm_lets_a_call_under_way_finish_and_be_settled(tmp_path: Path) -> None:
     with Up(tmp_path / "data", "--upstream", SAMPLE) as up:
-        session = up.post("/v1/sessions", agent_id="a", scopes=["execute"])
-        up.get("/v1/proxy/tools")
+        session = up.session(agent_id="a", scopes=["execute"])
+        up.rest("GET", "/v1/proxy/tools")
         asked = {"tool": "count", "session_id": session["session_id"], "arguments": {"steps": 4, "pause_seconds": 0.25}}
         with ThreadPoolExecutor(1) as pool:
-            answering = pool.submit(up.ask, "POST", "/v1/proxy/call", asked)
-            while up.get("/v1/calls?state=open")["count"] == 0:
+            answering = pool.submit(up.post, "/v1/proxy/call", asked)
+            while up.rest("GET", "/v1/calls?state=open")["count"] == 0:
                 assert not answering.done()
             assert up.stop() == 0
-            status, answer = answering.result(30)
-        assert (status, answer["content"][0]["text"]) == (200, "counted to 4")
+            answer = answering.result(30)
+        assert (answer.status, answer.body["content"][0]["text"]) == (200, "counted to 4")
     with Up(tmp_path / "data") as up:
-        assert [call["tool"] for call in up.get("/v1/calls?state=posted")["calls"]] == ["count"]
-        assert up.get("/v1/calls?state=open")["count"] == 0
+        assert [call["tool"] for call in up.rest("GET", "/v1/calls?state=posted")["calls"]] == ["count"]
+        assert up.rest("GET", "/v1/calls?state=open")["count"] == 0
 
 
 def test_a_budget_is_never_overspent_and_never_falls_short(start: Callable[..., Up]) -> None:
     with start() as up:
-        session = up.post("/v1/sessions", agent_id="a", spend_limit=50)
+        session = up.session(agent_id="a", spend_limit=50)
         amounts = [round(0.07 * n, 2) for n in range(1, 4 * CALLERS + 1)]
         answers = list(pay_in_parallel(up, session["session_id"], amounts))
         allowed = round(sum(amount for amount, status, _ in answers if status == 200), 6)
         smallest_refused = min(amount for amount, status, _ in answers if status == 403)
         assert {status for _, status, _ in answers} == {200, 403}
         assert allowed <= 50 < allowed + smallest_refused
-        shown = up.get(f"/v1/sessions/{session['session_id']}")
+        shown = up.rest("GET", f"/v1/sessions/{session['session_id']}")
         assert (shown["spent"], shown["remaining_budget"]) == (allowed, round(50 - allowed, 6))
 
 
 def test_after_kill_9_every_acknowledged_decision_is_there_and_the_log_verifies(start: Callable[..., Up]) -> None:
     with start() as up:
-        session = up.post("/v1/sessions", agent_id="a", spend_limit=1_000_000)
+        session = up.session(agent_id="a", spend_limit=1_000_000)
         acknowledged: list[str] = []
         enough = threading.Event()
         payments = payments_until_it_dies(up, session["session_id"], acknowledged, enough)
@@ -137,8 +137,8 @@ def test_after_kill_9_every_acknowledged_decision_is_there_and_the_log_verifies(
             if entry["kind"] == "payment.authorize" and entry["allowed"]
         }
         assert set(acknowledged) <= paid
-        assert up.get(f"/v1/sessions/{session['session_id']}")["spent"] == len(paid)
-        assert up.get("/v1/audit/verify")["verified"]
+        assert up.rest("GET", f"/v1/sessions/{session['session_id']}")["spent"] == len(paid)
+        assert up.rest("GET", "/v1/audit/verify")["verified"]
 
 
 def pay_in_parallel(up: Up, session_id: str, amounts: list[float]) -> Iterator[tuple[float, int, Any]]:
@@ -185,7 +185,7 @@ def payments_until_it_dies(
 def all_entries(up: Up) -> list[dict[str, Any]]:
     entries, cursor = [], ""
     while True:
-        page = up.get(f"/v1/audit?kind=all&limit=1000{cursor}")
+        page = up.rest("GET", f"/v1/audit?kind=all&limit=1000{cursor}")
         entries += page["entries"]
         if not page.get("next_cursor"):
             return entries

@@ -1,6 +1,5 @@
 """The log as it is read: newest first, page by page, filtered, with details that only the tenant can open."""
 
-import asyncio
 import hashlib
 import itertools
 import json
@@ -11,10 +10,11 @@ from typing import Any
 import apsw
 import pytest
 
-from conftest import _fresh_database
 from haldir.journal.checkpoint import verify_checkpoint, verify_tree_head
 from haldir.operations.verbs.audit import DETAILS_BYTES_MAX
-from rest_server import Haldir, running_haldir
+from harness.databases import fresh_database
+from harness.haldir import Haldir
+from harness.threads import running_haldir
 
 REPORTS = 25
 
@@ -23,7 +23,7 @@ REPORTS = 25
 def haldir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
     dsn = None
     if request.param == "postgres":
-        dsn = asyncio.run(_fresh_database(request.getfixturevalue("postgres_dsn")))
+        dsn = fresh_database(request.getfixturevalue("postgres_dsn"))
     with running_haldir(tmp_path_factory.mktemp("data"), dsn=dsn) as haldir:
         yield haldir
 

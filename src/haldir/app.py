@@ -5,7 +5,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from haldir.faces import listen
+from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.cli.doors import Ready
 from haldir.faces.mcp.face import McpFace
 from haldir.faces.rest.app import RestSettings, rest_app
@@ -21,6 +22,7 @@ from haldir.journal.checkpoint import Signer
 from haldir.journal.journal import Journal
 from haldir.journal.witness import CheckpointFile
 from haldir.kernel.clock import Clock, Micros
+from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context, new_op
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.fsck import Report, check_logs, check_schema
@@ -47,25 +49,40 @@ FILE_MODE = 0o600
 DRAIN_SECONDS = 40.0  # As long as the face waits for its last answers: settlements may still be on their way.
 
 
-def serve(settings: Settings, on_ready: Callable[[Ready], None]) -> int:
-    """Run a Haldir until it is told to stop; return its exit code. Raises HaldirError if it cannot start."""
+def wall_clock() -> Micros:
+    return time.time_ns() // 1000
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What every Haldir takes as it stands here; a test may put others in their place."""
+
+    clock: Clock = wall_clock
+    operations: Sequence[Operation] = OPERATIONS
+    body_seconds_max: float = BODY_SECONDS_MAX
+
+
+def serve(settings: Settings, on_ready: Callable[[Ready], None], parts: Parts = Parts()) -> int:
+    """Run a Haldir until it is told to stop; return its exit code. Raises HaldirError if it cannot start.
+
+    On any thread: `Ready.stop` stops it, and on the main thread a signal does too.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, on_ready))
+        return runner.run(_serve(settings, on_ready, parts))
 
 
-async def _serve(settings: Settings, on_ready: Callable[[Ready], None]) -> int:
+async def _serve(settings: Settings, on_ready: Callable[[Ready], None], parts: Parts) -> int:
     settings.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     listening = listen.bind(settings.host, settings.port)
     url = listen.url_of(listening)
     with contextlib.closing(listening):
-        async with open_context(settings) as ctx:
+        async with open_context(settings, parts.clock) as ctx:
             await _prepare(ctx, settings)
-            mcp = McpFace(ctx, settings.allowed_hosts, settings.allowed_origins)
+            mcp = McpFace(ctx, settings.allowed_hosts, settings.allowed_origins, parts.body_seconds_max)
             async with _working(ctx):
                 await listen.serve(
-                    _faces(ctx, mcp, settings),
+                    _faces(mcp, _rest(ctx, settings, parts)),
                     listening,
-                    on_ready=lambda: _announce(settings, url, on_ready),
+                    on_ready=lambda stop: _announce(settings, url, stop, on_ready),
                     on_stop=mcp.close,
                 )
     with contextlib.suppress(FileNotFoundError):
@@ -88,10 +105,6 @@ async def _check(settings: Settings) -> Report:
         keyring = await Keyring.reopen(store, root.key, root.source, secrets.token_bytes)
         signer = Signer(keyring.origin, keyring.signing_key)
         return await check_logs(store, signer, CheckpointFile(settings.checkpoint_file))
-
-
-def wall_clock() -> Micros:
-    return time.time_ns() // 1000
 
 
 @contextlib.asynccontextmanager
@@ -171,13 +184,16 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def _faces(ctx: Context, mcp: ASGIApp, settings: Settings) -> ASGIApp:
-    rest = rest_app(
-        ctx,
-        OPERATIONS,
-        RestSettings(allowed_origins=settings.allowed_origins, requests_per_minute=settings.rate_limit_per_minute),
+def _rest(ctx: Context, settings: Settings, parts: Parts) -> ASGIApp:
+    chosen = RestSettings(
+        allowed_origins=settings.allowed_origins,
+        requests_per_minute=settings.rate_limit_per_minute,
+        body_seconds_max=parts.body_seconds_max,
     )
+    return rest_app(ctx, parts.operations, chosen)
 
+
+def _faces(mcp: ASGIApp, rest: ASGIApp) -> ASGIApp:
     async def faces(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         face = mcp if path == "/mcp" or path.startswith("/mcp/") else rest
@@ -186,9 +202,9 @@ def _faces(ctx: Context, mcp: ASGIApp, settings: Settings) -> ASGIApp:
     return faces
 
 
-def _announce(settings: Settings, url: str, on_ready: Callable[[Ready], None]) -> None:
+def _announce(settings: Settings, url: str, stop: listen.Stop, on_ready: Callable[[Ready], None]) -> None:
     _write_private(settings.server_file, msgspec.json.encode({"url": url}).decode())
-    on_ready(Ready(url, settings.data, settings.admin_key_file))
+    on_ready(Ready(url, settings.data, settings.admin_key_file, stop))
 
 
 def _write_private(path: Path, text: str) -> None:

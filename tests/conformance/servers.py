@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.processes import Up
 from outside.places import EVERYTHING_SERVER
-from up import Up
 from upstreams.serving import free_port
 
 UPSTREAM = "everything"
@@ -39,14 +39,14 @@ def haldir_before(port: int, data: Path, *, with_policies: bool) -> Iterator[tup
     with Up(data, "--upstream", f"{UPSTREAM}=http://127.0.0.1:{port}/mcp") as up:
         if with_policies:
             _add_policies_that_allow_all(up)
-        session = up.post("/v1/sessions", agent_id="conformance", scopes=[f"execute:{UPSTREAM}"])
-        yield up.port, session["token"]
+        token = up.token(f"execute:{UPSTREAM}", agent_id="conformance")
+        yield up.port, token
         assert up.stop() == 0
 
 
 def _add_policies_that_allow_all(up: Up) -> None:
     """Add one policy of every kind, none of which forbids anything the suite does."""
-    offered = [tool["name"] for tool in up.get("/v1/proxy/tools")["tools"]]
+    offered = [tool["name"] for tool in up.rest("GET", "/v1/proxy/tools")["tools"]]
     hour = datetime.now(UTC).hour
     for policy in (
         {"type": "block_tool", "tool": "no_such_tool"},
@@ -56,7 +56,7 @@ def _add_policies_that_allow_all(up: Up) -> None:
         {"type": "rate_limit", "max_per_minute": 100_000},
         {"type": "time_window", "start_hour": (hour - 6) % 24, "end_hour": (hour + 6) % 24},
     ):
-        up.post("/v1/proxy/policies", **policy)
+        up.rest("POST", "/v1/proxy/policies", policy)
 
 
 def _wait_for(port: int) -> None:

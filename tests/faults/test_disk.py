@@ -15,9 +15,9 @@ from haldir.kernel.errors import Unavailable
 from haldir.operations.caller import Caller
 from haldir.operations.refusals import SINGLE_ENTRIES_PER_MINUTE, RecordRefusal
 from haldir.settings import Settings
+from harness.threads import running_haldir
 from journal_laws import asked
 from journal_samples import entries_of, run_async
-from mcp_haldir import guarding
 
 FAULTS: dict[str, Callable[[], Exception]] = {
     "full": lambda: apsw.exception_for(apsw.SQLITE_FULL),
@@ -134,16 +134,16 @@ async def test_a_count_of_refusals_that_could_not_be_written_is_written_once_the
 
 def test_whoever_asks_while_the_disk_is_full_gets_a_503_and_later_an_answer(tmp_path: Path) -> None:
     disk = Disk(FAULTS["full"], lasting=True)
-    with watched_files(disk), guarding(tmp_path) as haldir:
+    with watched_files(disk), running_haldir(tmp_path) as haldir:
         session = haldir.session()
-        asked = b'{"session_id": "%s", "action": "look"}' % session["session_id"].encode()
+        asked = {"session_id": session["session_id"], "action": "look"}
         disk.good = 0
         for _ in range(3):
-            answer = haldir.send("POST", "/v1/audit", asked, authorization=f"Bearer {haldir.key}")
-            assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
+            answer = haldir.post("/v1/audit", asked)
+            assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
             assert haldir.rest("GET", "/v1/audit")["count"] == 0
         disk.mend()
-        assert haldir.send("POST", "/v1/audit", asked, authorization=f"Bearer {haldir.key}").status == 201
+        assert haldir.post("/v1/audit", asked).status == 201
         assert haldir.rest("GET", "/v1/audit")["count"] == 1
         assert haldir.rest("GET", "/v1/audit/verify")["verified"]
 

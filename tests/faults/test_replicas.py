@@ -32,8 +32,8 @@ from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
 from haldir.settings import Settings
 from haldir.storage import postgres_connections
 from haldir.workers.sweep import sweep
+from harness.processes import Up
 from journal_samples import run_async
-from up import Up
 from upstreams import raw
 from upstreams.raw import raw_upstream
 
@@ -69,12 +69,11 @@ def test_two_replicas_on_one_hot_budget_never_overspend_it_and_never_fall_short(
         Up(tmp_path / "one", *options, HALDIR_ROOT_KEY=root_key) as one,
         Up(tmp_path / "other", *options, HALDIR_ROOT_KEY=root_key) as other,
     ):
-        session = one.post("/v1/sessions", agent_id="a", spend_limit=20)["session_id"]
+        session = one.session(agent_id="a", spend_limit=20)["session_id"]
         asked = [(chance.choice((one, other)), chance.randint(1, 40) / 100) for _ in range(200)]
 
         def pay(where: Up, amount: float) -> tuple[float, int]:
-            status, _ = where.ask("POST", "/v1/payments/authorize", {"session_id": session, "amount": amount})
-            return amount, status
+            return amount, where.post("/v1/payments/authorize", {"session_id": session, "amount": amount}).status
 
         with ThreadPoolExecutor(CALLERS) as pool:
             answers = list(pool.map(lambda each: pay(*each), asked))
@@ -83,8 +82,8 @@ def test_two_replicas_on_one_hot_budget_never_overspend_it_and_never_fall_short(
         assert {status for _, status in answers} == {200, 403}
         assert allowed <= 20 < allowed + min(refused)
         for replica in (one, other):
-            assert replica.get(f"/v1/sessions/{session}")["spent"] == allowed
-            assert replica.get("/v1/audit/verify")["verified"]
+            assert replica.rest("GET", f"/v1/sessions/{session}")["spent"] == allowed
+            assert replica.rest("GET", "/v1/audit/verify")["verified"]
 
 
 @pytest.mark.parametrize("step", ["head.locked", "rows.saved", "commit.asked"])

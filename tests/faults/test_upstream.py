@@ -15,8 +15,9 @@ import pytest
 
 from faults import fault_proxy
 from faults.fault_proxy import Harm, harming
-from mcp_haldir import GuardedHaldir, call
-from up import Up
+from harness.haldir import Haldir
+from harness.messages import call
+from harness.processes import Up
 from upstreams import raw
 from upstreams.raw import RawUpstream, raw_upstream
 
@@ -63,12 +64,11 @@ class Faulty:
     """One Haldir in front of one upstream per fault, each behind a proxy of its own, and of one that is well."""
 
     def __init__(self, up: Up, upstreams: dict[str, RawUpstream], proxies: dict[str, RawUpstream]) -> None:
-        self._up, self.upstreams, self.proxies = up, upstreams, proxies
-        self.haldir = GuardedHaldir(up.port, up.key, None)  # type: ignore[arg-type]  # Nobody looks inside.
+        self.haldir, self.upstreams, self.proxies = up, upstreams, proxies
 
     def peak_bytes(self) -> int:
         """Return the most memory that the server ever had."""
-        status = Path(f"/proc/{self._up.process.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{self.haldir.process.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
@@ -104,7 +104,7 @@ def test_once_the_fault_is_over_calls_go_through_as_if_nothing_had_been(faulty: 
     token = faulty.haldir.token()
     for kind, proxy in faulty.proxies.items():
         proxy.on_call = raw.honest
-        assert faulty.haldir.post(f"/mcp/{kind}", call("do"), token).message["result"]["isError"] is False
+        assert faulty.haldir.rpc(f"/mcp/{kind}", call("do"), token).message["result"]["isError"] is False
 
 
 def all_faults_at_once(faulty: Faulty) -> list[float]:
@@ -132,12 +132,12 @@ class Heard(NamedTuple):
     seconds: float
 
 
-def ask(haldir: GuardedHaldir, kind: str, path: str) -> Heard:
+def ask(haldir: Haldir, kind: str, path: str) -> Heard:
     """Call the tool behind a fault in a session of its own; return what its error says, and how long that took."""
     session = haldir.session("execute", "spend", spend_limit=10)
     tool = "do" if "{}" in path else f"{kind}__do"
     started = time.monotonic()
-    answer = haldir.post(path.format(kind), call(tool, amount=1), session["token"])
+    answer = haldir.rpc(path.format(kind), call(tool, amount=1), session["token"])
     seconds = time.monotonic() - started
     assert (answer.status, answer.message["id"], answer.message["result"]["isError"]) == (200, 1, True)
     return Heard(session["session_id"], json.loads(answer.message["result"]["content"][0]["text"]), seconds)
@@ -155,11 +155,11 @@ def assert_clear(faulty: Faulty, kind: str, heard: Heard) -> None:
         assert faulty.upstreams[kind].calls == 0, kind
 
 
-def call_the_well_one(haldir: GuardedHaldir, over: threading.Event) -> list[float]:
+def call_the_well_one(haldir: Haldir, over: threading.Event) -> list[float]:
     """Call an upstream that is well until it is over; return how long each call took."""
     token, seconds = haldir.token(), []
     while not over.is_set():
         started = time.monotonic()
-        assert haldir.post("/mcp/well", call("do"), token).message["result"]["isError"] is False
+        assert haldir.rpc("/mcp/well", call("do"), token).message["result"]["isError"] is False
         seconds.append(time.monotonic() - started)
     return seconds

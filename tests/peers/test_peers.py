@@ -11,7 +11,9 @@ import pytest
 
 from haldir.config_file import OperatorUpstream
 from haldir.proxy.model import UpstreamConfig
-from mcp_haldir import GuardedHaldir, guarding
+from harness.haldir import Haldir
+from harness.official import official_client
+from harness.threads import running_haldir
 from outside.places import OLD_PYTHON, node_server
 
 OLD_CLIENT = Path(__file__).parent / "old_client.py"
@@ -20,7 +22,7 @@ DOCUMENT = "demo://resource/static/document/features.md"
 DYNAMIC = "demo://resource/dynamic/text/7"
 
 Step = tuple[Any, ...]
-Ask = Callable[[GuardedHaldir, str, list[Step]], list[Any]]
+Ask = Callable[[Haldir, str, list[Step]], list[Any]]
 
 
 class Endpoint(NamedTuple):
@@ -37,7 +39,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def haldir(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Iterator[GuardedHaldir]:
+def haldir(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Iterator[Haldir]:
     data = tmp_path_factory.mktemp("peers")
     memory = {"MEMORY_FILE_PATH": str(data / "memory.json")}
     configs = {
@@ -45,11 +47,11 @@ def haldir(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Ite
         "files": UpstreamConfig(command=node_server("server-filesystem", str(shared_folder))),
         "memory": UpstreamConfig(command=node_server("server-memory"), env=memory),
     }
-    with guarding(data, *(OperatorUpstream(name, config) for name, config in configs.items())) as running:
+    with running_haldir(data, *(OperatorUpstream(name, config) for name, config in configs.items())) as running:
         yield running
 
 
-def ask_with_old_client(haldir: GuardedHaldir, path: str, steps: list[Step]) -> list[Any]:
+def ask_with_old_client(haldir: Haldir, path: str, steps: list[Step]) -> list[Any]:
     """Ask with the 1.x client, in an interpreter of its own."""
     asked = json.dumps({"url": f"{haldir.url}{path}", "token": haldir.token(), "steps": steps})
     ended = subprocess.run(
@@ -68,8 +70,8 @@ def ask_with_old_client(haldir: GuardedHaldir, path: str, steps: list[Step]) -> 
 def ask_with_new_client(mode: str) -> Ask:
     """Ask with the 2.x client: `legacy` shakes hands, `auto` tries 2026-07-28 first."""
 
-    async def talk(haldir: GuardedHaldir, path: str, steps: list[Step]) -> list[Any]:
-        async with haldir.client(path, haldir.token(), mode) as client:
+    async def talk(haldir: Haldir, path: str, steps: list[Step]) -> list[Any]:
+        async with official_client(haldir, path, haldir.token(), mode) as client:
             results = [await getattr(client, method)(*arguments) for method, *arguments in steps]
         return [result.model_dump(mode="json", by_alias=True, exclude_none=True) for result in results]
 
@@ -90,7 +92,7 @@ def endpoints(upstream: str) -> list[Endpoint]:
 
 
 @pytest.mark.parametrize("endpoint", endpoints("everything"), ids=["alone", "joined"])
-def test_tools_resources_and_prompts_of_server_everything(haldir: GuardedHaldir, ask: Ask, endpoint: Endpoint) -> None:
+def test_tools_resources_and_prompts_of_server_everything(haldir: Haldir, ask: Ask, endpoint: Endpoint) -> None:
     path, prefix = endpoint
     tools, echoed, total, refused, structured = ask(
         haldir,
@@ -111,7 +113,7 @@ def test_tools_resources_and_prompts_of_server_everything(haldir: GuardedHaldir,
 
 
 @pytest.mark.parametrize("endpoint", endpoints("everything"), ids=["alone", "joined"])
-def test_resources_and_prompts_of_server_everything(haldir: GuardedHaldir, ask: Ask, endpoint: Endpoint) -> None:
+def test_resources_and_prompts_of_server_everything(haldir: Haldir, ask: Ask, endpoint: Endpoint) -> None:
     path, prefix = endpoint
     resources, templates, document, dynamic, prompts, prompt = ask(
         haldir,
@@ -135,7 +137,7 @@ def test_resources_and_prompts_of_server_everything(haldir: GuardedHaldir, ask: 
 
 @pytest.mark.parametrize("endpoint", endpoints("files"), ids=["alone", "joined"])
 def test_files_are_written_read_and_kept_inside(
-    haldir: GuardedHaldir, ask: Ask, endpoint: Endpoint, shared_folder: Path
+    haldir: Haldir, ask: Ask, endpoint: Endpoint, shared_folder: Path
 ) -> None:
     path, prefix = endpoint
     file = str(shared_folder / "runes.txt")
@@ -156,7 +158,7 @@ def test_files_are_written_read_and_kept_inside(
 
 
 @pytest.mark.parametrize("endpoint", endpoints("memory"), ids=["alone", "joined"])
-def test_a_graph_is_remembered(haldir: GuardedHaldir, ask: Ask, endpoint: Endpoint) -> None:
+def test_a_graph_is_remembered(haldir: Haldir, ask: Ask, endpoint: Endpoint) -> None:
     path, prefix = endpoint
     entity = {"name": "Durin", "entityType": "dwarf", "observations": ["made the doors"]}
     _, graph, found, _ = ask(

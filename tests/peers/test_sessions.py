@@ -13,14 +13,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from haldir.config_file import OperatorUpstream
 from haldir.gate.model import Session
 from haldir.operations.books import KnownCredential
 from haldir.proxy.client import KEEPALIVE_SECONDS
-from haldir.proxy.model import UpstreamConfig
-from mcp_haldir import GuardedHaldir, call, eventually, guarding, http_upstream, initialize
+from harness.eventually import eventually
+from harness.haldir import Haldir
+from harness.messages import call, initialize
+from harness.processes import Up
+from harness.threads import http_upstream, running_haldir, stdio_upstream
 from peers.footprint import Footprint, footprint
-from up import Up
 from upstreams.serving import serving
 from upstreams.tiny import TinyServer, shell_command
 
@@ -60,26 +61,26 @@ def test_ten_thousand_sessions_leave_nothing_behind(
 
 def test_sessions_leave_no_task_and_no_object_behind(tmp_path: Path, tiny: TinyServer) -> None:
     """Seen from inside the process: what the collector knows is there as often as before, but for what is cached."""
-    stdio = OperatorUpstream("stdio", UpstreamConfig(command=shell_command()))
-    with serving(tiny) as url, guarding(tmp_path, http_upstream("http", f"{url}/mcp"), stdio) as haldir:
+    stdio = stdio_upstream("stdio", *shell_command())
+    with serving(tiny) as url, running_haldir(tmp_path, http_upstream("http", f"{url}/mcp"), stdio) as haldir:
         one_at_a_time(haldir, WATCHED_SESSIONS)  # Whatever is made once is made now.
         before = objects()
         one_at_a_time(haldir, WATCHED_SESSIONS)
         eventually(lambda: not left_over(before), LEAVE_SECONDS_MAX)
 
 
-def one_at_a_time(haldir: GuardedHaldir, count: int) -> None:
+def one_at_a_time(haldir: Haldir, count: int) -> None:
     """Open and close sessions; each has a standing stream, which its client simply drops."""
     for number in range(count):
         path, token = f"/mcp/{UPSTREAMS[number % len(UPSTREAMS)]}", haldir.token()
-        session = haldir.post(path, initialize(), token).headers["mcp-session-id"]
+        session = haldir.rpc(path, initialize(), token).headers["mcp-session-id"]
         drop_stream(haldir, path, token, session)
-        assert "result" in haldir.post(path, call("do"), token, mcp_session_id=session).json
-        closed = haldir.send("DELETE", path, authorization=f"Bearer {token}", mcp_session_id=session)
+        assert "result" in haldir.rpc(path, call("do"), token, mcp_session_id=session).body
+        closed = haldir.delete(path, key=token, mcp_session_id=session)
         assert closed.status == 200
 
 
-def drop_stream(haldir: GuardedHaldir, path: str, token: str, session: str) -> None:
+def drop_stream(haldir: Haldir, path: str, token: str, session: str) -> None:
     with closing(HTTPConnection("127.0.0.1", haldir.port, timeout=60)) as connection:
         given = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}", "Mcp-Session-Id": session}
         connection.request("GET", path, headers=given)
@@ -115,7 +116,7 @@ def at_rest(server: Up) -> Footprint:
 async def run_sessions(server: Up, count: int) -> None:
     numbers = iter(range(count))
     connector = aiohttp.TCPConnector(limit=CALLERS)
-    async with aiohttp.ClientSession(server.ready["url"], connector=connector, headers=HEADERS) as client:
+    async with aiohttp.ClientSession(server.url, connector=connector, headers=HEADERS) as client:
 
         async def caller() -> None:
             for number in numbers:

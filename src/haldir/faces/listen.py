@@ -5,6 +5,7 @@ import contextlib
 import errno
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -15,6 +16,8 @@ from haldir.kernel.errors import HaldirError
 
 DRAIN_SECONDS = 40  # A call's default deadline and its settlement; what takes longer is cut off.
 BACKLOG = 2048
+
+Stop = Callable[[], None]
 
 REMEDIES = {
     errno.EADDRINUSE: "Choose another --port.",
@@ -61,11 +64,14 @@ def _reason(error: OSError | UnicodeError) -> str:
 async def serve(
     app: ASGIApp,
     listening: socket.socket,
-    on_ready: Callable[[], None],
+    on_ready: Callable[[Stop], None],
     on_stop: Callable[[], None],
     room: WaitingRoom | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way. `on_stop` closes streams that never end."""
+    """Serve until told to stop, then finish what is under way. `on_stop` closes streams that never end.
+
+    It is told by what `on_ready` is given, and on the main thread by SIGTERM or SIGINT.
+    """
     config = Listener(app, room or WaitingRoom(connections_max(), HEAD_SECONDS), DRAIN_SECONDS)
     await _Server(config, on_ready, on_stop).serve(sockets=[listening])
 
@@ -73,13 +79,13 @@ async def serve(
 class _Server(uvicorn.Server):
     """uvicorn, but a signal ends it with a clean exit: its own would raise the signal again."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[Stop], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready, self._on_stop = on_ready, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_ready()
+        self._on_ready(self._stop)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
@@ -92,6 +98,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # No signal comes there.
+            yield
+            return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)

@@ -10,11 +10,12 @@ if TYPE_CHECKING:  # Only names here: `haldir --help` must not load a server.
 
 
 class Ready(NamedTuple):
-    """A server that listens."""
+    """A server that listens. `stop` ends it as SIGTERM does, from any thread."""
 
     url: str
     data: Path
     admin_key_file: Path
+    stop: Callable[[], None]
 
 
 class Doors(NamedTuple):

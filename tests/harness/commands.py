@@ -2,26 +2,17 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from haldir.__main__ import DOORS
 from haldir.faces.cli.main import root
-from up import Up
+from harness.processes import Up
 
 
 class CliServer(Up):
     """A running server, and commands that find it by its folder."""
-
-    @property
-    def data(self) -> Path:
-        return Path(self.ready["data"])
-
-    @property
-    def url(self) -> str:
-        return self.ready["url"]
 
     def run(self, *arguments: str) -> Result:
         return haldir(*arguments, "--data", str(self.data))
