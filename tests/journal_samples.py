@@ -21,13 +21,16 @@ from haldir.ledger.model import Budget, Reservation
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
+from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 
 R = TypeVar("R", bound=Row)
 
 SIGNER = Signer("haldir.example/log", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
 TENANT = TenantId("0123456789abcdef")
 STATE: tuple[type[Row], ...] = (
+    Activity,
     Agent,
+    AnomalyRules,
     ApiKey,
     Budget,
     Call,
@@ -39,6 +42,7 @@ STATE: tuple[type[Row], ...] = (
     StoredPolicy,
     Tenant,
     Tool,
+    ToolUsed,
     Upstream,
 )
 TABLES: tuple[type[Row], ...] = (*STATE, Head, Entry, Tile, Part)

@@ -32,6 +32,7 @@ from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
+from haldir.policy.hours import WEEKDAYS
 from haldir.policy.judgement import Judgement, Pending
 from haldir.proxy.commands import (
     AcceptTool,
@@ -48,6 +49,8 @@ from haldir.storage.memory import MemoryEngine
 from haldir.storage.postgres import PostgresEngine
 from haldir.storage.rows import Entry, Part, Tile
 from haldir.storage.sqlite import SqliteEngine
+from haldir.watch.anomaly_rules import AnomalyRule, CallRate, Condition, FirstUse, OffHours, RefusalBurst, SpendSpike
+from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
 from journal_laws import RATES, asked, assert_lawful, replayed
 from journal_samples import SIGNER, entries_of, rows_of, state_of, tree_of
 
@@ -57,6 +60,13 @@ STORIES = 80
 STEPS = 40
 
 scopes = st.lists(st.sampled_from(SCOPES), unique=True, max_size=4).map(tuple)
+CONDITIONS: dict[str, Condition] = {
+    "a": CallRate(2),
+    "b": RefusalBurst(1),
+    "c": SpendSpike(2, 1),
+    "d": FirstUse(0),
+    "e": OffHours(0, 1, "UTC", WEEKDAYS, ((0, 0),)),
+}
 limits = st.none() | st.integers(0, 40)
 amounts = st.integers(0, 15)
 names = {
@@ -143,6 +153,8 @@ class Story(RuleBasedStateMachine):
         self._ask(ObserveTools, upstream="gone", tools=(SeenTool("read", "1"),))
         self._ask(AcceptTool, upstream="gone", tool="read", sha256="1")
         self._ask(RemoveUpstream, name="gone")
+        self._ask(AddAnomalyRule, rule=AnomalyRule("gone", CallRate(1), 0))
+        self._ask(RemoveAnomalyRule, rule_id="gone")
         self._ask(RevokeSession, session_id=rich)
         self._ask(RevokeAgent, name="gamma")
         self._ask(RevokeKey, prefix="hld_x")
@@ -264,6 +276,13 @@ class Story(RuleBasedStateMachine):
             self._ask(AddPolicy, policy_id=policy, policy_kind="rate_limit", definition_digest="d")
         else:
             self._ask(RemovePolicy, policy_id=policy)
+
+    @rule(name=st.sampled_from("abcde"), quiet=st.integers(0, 2), add=st.booleans())
+    def change_anomaly_rules(self, name: str, quiet: int, add: bool) -> None:  # noqa: FBT001 - as above.
+        if add:
+            self._ask(AddAnomalyRule, rule=AnomalyRule(name, CONDITIONS[name], quiet))
+        else:
+            self._ask(RemoveAnomalyRule, rule_id=name)
 
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:

@@ -117,7 +117,9 @@ class Batch:
             self._rows.change(decision.puts, decision.drops)
             self._parts.update((part.digest, part) for part in ask.parts)
         self._rows.change(observation.puts, ())
-        return Outcome(index, self.now, decision.allowed, decision.code, decision.reason, result)
+        return Outcome(
+            index, self.now, decision.allowed, decision.code, decision.reason, result, notices=observation.notices
+        )
 
     def _keep_tile(self, level: int, n: int, hashes: bytes) -> None:
         self._tiles[level, n] = Tile(level, n, hashes)
@@ -216,4 +218,12 @@ def _recall(entry: Entry, asked: bytes) -> Answer:
     record = msgspec.json.decode(entry.body, type=Record)
     if bytes(record.command) != asked:
         return Conflict(f"the op_id {entry.op_id} was given before, to a different command")
-    return Outcome(entry.index, record.at, record.allowed, record.code, record.reason, record.result)
+    return Outcome(
+        entry.index,
+        record.at,
+        record.allowed,
+        record.code,
+        record.reason,
+        record.result,
+        notices=record.notices,
+    )

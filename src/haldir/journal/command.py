@@ -152,7 +152,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def flags(self) -> tuple[str, ...]:
         """Why this entry is flagged; empty if it is not."""
-        return tuple(notice.reason for notice in self.notices if notice.kind == ANOMALY)
+        return _flags(self.notices)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -165,3 +165,13 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str
     result: msgspec.Raw
     stale: bool = False
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Why the entry is flagged; empty if it is not."""
+        return _flags(self.notices)
+
+
+def _flags(notices: tuple[Notice, ...]) -> tuple[str, ...]:
+    return tuple(notice.reason for notice in notices if notice.kind == ANOMALY)

@@ -47,6 +47,8 @@ REFUSALS: dict[str, RefusalKind] = {
         409, "List the tools again, read the definition, and accept the hash it has now."
     ),
     "policy_not_found": RefusalKind(404, "List the policies with GET /v1/proxy/policies."),
+    "anomaly_rule_not_found": RefusalKind(404, "List the rules with GET /v1/anomalies/rules."),
+    "too_many_rules": RefusalKind(409, "Remove a rule that is no longer wanted first."),
     "call_not_found": RefusalKind(404, "Check the call id."),
     "call_not_open": RefusalKind(409, "The call is resolved already; GET /v1/calls/{id} shows how."),
     "amount_exceeds_reserved": RefusalKind(409, "Post at most what was reserved."),

@@ -49,6 +49,10 @@ def policy_id(op: OpId) -> str:
     return f"pol_{_chars22(op)}"
 
 
+def anomaly_rule_id(op: OpId) -> str:
+    return f"anr_{_chars22(op)}"
+
+
 def call_id(op: OpId) -> str:
     return f"call_{_chars22(op)}"
 

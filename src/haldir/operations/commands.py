@@ -15,6 +15,8 @@ from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.proxy.commands import AcceptTool, AddPolicy, AddUpstream, ObserveTools, RemovePolicy, RemoveUpstream
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
 from haldir.storage.rows import Credential, Row
+from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
+from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 from haldir.watch.replay import Laws
 
 AnyCommand = (
@@ -39,6 +41,8 @@ AnyCommand = (
     | Lapse
     | Resolve
     | RecordRefusal
+    | AddAnomalyRule
+    | RemoveAnomalyRule
 )
 
 # Every table that follows from the log alone.
@@ -56,6 +60,9 @@ ROW_TYPES: tuple[type[Row], ...] = (
     PolicyEpoch,
     RateWindow,
     Call,
+    AnomalyRules,
+    Activity,
+    ToolUsed,
 )
 
 LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, observe, ROW_TYPES)

@@ -1,7 +1,18 @@
 """The catalogue as a whole: every public verb, in the order the reference lists them."""
 
 from haldir.operations.catalogue import Operation
-from haldir.operations.verbs import agents, audit, calls, keys, payments, policies, proxy_call, sessions, upstreams
+from haldir.operations.verbs import (
+    agents,
+    anomalies,
+    audit,
+    calls,
+    keys,
+    payments,
+    policies,
+    proxy_call,
+    sessions,
+    upstreams,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *keys.OPERATIONS,
@@ -13,4 +24,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *proxy_call.OPERATIONS,
     *policies.OPERATIONS,
     *calls.OPERATIONS,
+    *anomalies.OPERATIONS,
 )

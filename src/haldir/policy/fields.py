@@ -58,8 +58,10 @@ class Fields:
         except BadAmount as fault:
             raise InvalidPolicy(f"{name!r} {fault}.", pointer(name)) from None
 
-    def whole(self, name: str, least: int, most: int) -> int:
-        """Take a whole number within bounds."""
+    def whole(self, name: str, least: int, most: int, default: int | None = None) -> int:
+        """Take a whole number within bounds; the default, where there is one, if the member is absent."""
+        if default is not None and name not in self._members:
+            return default
         value = self._taken(name)
         if not isinstance(value, Number) or not _WHOLE.fullmatch(value.text):
             found = value.text[:SHOWN_CHARS] if isinstance(value, Number) else _kind_of(value)

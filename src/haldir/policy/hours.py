@@ -1,8 +1,7 @@
 """Hours of the week in a time zone: whether they are open at an instant, and when that next changes."""
 
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import final
-from zoneinfo import ZoneInfo
 
 from haldir.kernel.clock import DAY, HOUR, SECOND, Micros, moment
 
@@ -17,7 +16,7 @@ _DAY = timedelta(days=1)
 class OpenHours:
     """Open on `weekdays` from `start_hour` up to `end_hour` by the zone's clock; past midnight if it ends earlier."""
 
-    def __init__(self, start_hour: int, end_hour: int, weekdays: tuple[str, ...], zone: ZoneInfo) -> None:
+    def __init__(self, start_hour: int, end_hour: int, weekdays: tuple[str, ...], zone: tzinfo) -> None:
         self._start_hour, self._end_hour = start_hour, end_hour
         self._weekdays = frozenset(WEEKDAYS.index(day) for day in weekdays)
         self._zone = zone
@@ -46,26 +45,38 @@ class OpenHours:
 
     def _next_candidate(self, at: Micros) -> Micros:
         """Return the next full hour by the zone's clock, or the change of that clock if it comes before."""
-        offset = self._offset(at)
+        offset = _offset(self._zone, at)
         full_hour = at + HOUR - (at + offset) % HOUR
-        return full_hour if self._offset(full_hour) == offset else self._clock_change(at, full_hour)
+        return full_hour if _offset(self._zone, full_hour) == offset else _clock_change(self._zone, at, full_hour)
 
-    def _clock_change(self, before: Micros, after: Micros) -> Micros:
-        """Return the first whole second at which the clock no longer differs from UTC as it does at `before`.
 
-        No zone changes its clock twice within an hour, so halving finds the one change there is.
-        """
-        offset = self._offset(before)
-        low, high = before // SECOND, -(-after // SECOND)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._offset(middle * SECOND) == offset:
-                low = middle
-            else:
-                high = middle
-        return high * SECOND
+def clock_offsets(zone: tzinfo, since: Micros, until: Micros) -> tuple[tuple[Micros, int], ...]:
+    """Return (instant, seconds the zone's clock is ahead of UTC): for `since`, and for each change before `until`."""
+    found = [(since, _offset(zone, since) // SECOND)]
+    for day in range(since, until, DAY):
+        if _offset(zone, day) != _offset(zone, day + DAY):
+            change = _clock_change(zone, day, day + DAY)
+            found.append((change, _offset(zone, change) // SECOND))
+    return tuple(found)
 
-    def _offset(self, at: Micros) -> Micros:
-        offset = moment(at).astimezone(self._zone).utcoffset()
-        assert offset is not None
-        return offset // timedelta(microseconds=1)
+
+def _clock_change(zone: tzinfo, before: Micros, after: Micros) -> Micros:
+    """Return the first whole second at which the clock no longer differs from UTC as it does at `before`.
+
+    No zone changes its clock twice within a day, so halving finds the one change there is.
+    """
+    offset = _offset(zone, before)
+    low, high = before // SECOND, -(-after // SECOND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(zone, middle * SECOND) == offset:
+            low = middle
+        else:
+            high = middle
+    return high * SECOND
+
+
+def _offset(zone: tzinfo, at: Micros) -> Micros:
+    offset = moment(at).astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset // timedelta(microseconds=1)

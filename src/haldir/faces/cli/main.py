@@ -18,6 +18,7 @@ COMMANDS = {
     "key": ("haldir.faces.cli.keys:key", "API keys of people and services."),
     "upstream": ("haldir.faces.cli.upstreams:upstream", "MCP servers behind Haldir."),
     "policy": ("haldir.faces.cli.policies:policy", "Rules on tool calls."),
+    "anomaly": ("haldir.faces.cli.anomalies:anomaly", "Rules that flag what is out of the ordinary."),
     "audit": ("haldir.faces.cli.audit:audit", "The log: read it, verify it."),
     "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),

@@ -1,6 +1,7 @@
 """`haldir policy`: rules on tool calls."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -28,14 +29,23 @@ def policy() -> None:
     """Rules on tool calls."""
 
 
+def defined_by(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the arguments that `definition` makes a definition of."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        command = click.option("--file", "file", type=JsonFile(), help=f"The {what} as JSON.")(command)
+        command = click.argument("members", nargs=-1)(command)
+        return click.argument("kind", required=False)(command)
+
+    return decorate
+
+
 @policy.command(epilog=EXAMPLES)
-@click.argument("kind", required=False)
-@click.argument("members", nargs=-1)
-@click.option("--file", "file", type=JsonFile(), help="The policy as JSON.")
+@defined_by("policy")
 @speaks_rest
 def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Json | None) -> None:
     """Add a policy: its KIND and its MEMBERS as NAME=VALUE, or a file."""
-    answer = remote.post("/v1/proxy/policies", _definition(kind, members, file))
+    answer = remote.post("/v1/proxy/policies", definition(kind, members, file))
     remote.show(answer, lambda added: click.echo(f"Policy {plain(added['policy_id'])} is in force."))
 
 
@@ -55,16 +65,17 @@ def remove(remote: Remote, policy_id: str) -> None:
     remote.show(answer, lambda _: click.echo(f"Policy {plain(policy_id)} is removed."))
 
 
-def _definition(kind: str | None, members: tuple[str, ...], file: Json | None) -> Json:
+def definition(kind: str | None, members: tuple[str, ...], file: Json | None) -> Json:
+    """Return the definition that a KIND with MEMBERS, or else a file, stands for."""
     if (kind is None) == (file is None):
         raise click.UsageError("Give a KIND and its members, or --file.")
     if file is not None:
         return file
-    definition: dict[str, Any] = {"type": kind}
+    defined: dict[str, Any] = {"type": kind}
     for text in members:
         name, value = parse_member(text)
-        definition[name] = value.split(",") if name in LISTS and isinstance(value, str) else value
-    return definition
+        defined[name] = value.split(",") if name in LISTS and isinstance(value, str) else value
+    return defined
 
 
 def _print_policies(answer: Json) -> None:

@@ -130,7 +130,12 @@ async def log_action(ctx: Context, caller: Caller, request: LogActionRequest) ->
         details_digest=parts[0].digest if parts else "",
     )
     outcome = await allowed(ctx, caller.tenant, command, parts)
-    return ActionLogged(logged=True, entry_id=ids.entry_id(outcome.index), flagged=False, flag_reason="")
+    return ActionLogged(
+        logged=True,
+        entry_id=ids.entry_id(outcome.index),
+        flagged=bool(outcome.flags),
+        flag_reason=" ".join(outcome.flags),
+    )
 
 
 async def query_audit(ctx: Context, caller: Caller, request: QueryAuditRequest) -> AuditPage:
