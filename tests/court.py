@@ -16,7 +16,7 @@ from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import Admit, Charge, Settle
 from haldir.operations.observer import observe
-from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.session_commands import CreateSession
 from haldir.policy.judgement import Judgement
 from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
@@ -73,9 +73,14 @@ class Court:
 
     def pay(self, session: str, micros: int, **fields: Any) -> Outcome:
         op_id = self.op()
-        return self.apply(
-            AuthorizePayment(op_id=op_id, payment_id=f"pay-{op_id}", session_id=session, amount_micros=micros, **fields)
-        )
+        fields.setdefault("payment_id", f"pay-{op_id}")
+        return self.apply(AuthorizePayment(op_id=op_id, session_id=session, amount_micros=micros, **fields))
+
+    def capture(self, payment_id: str, micros: int | None = None, **fields: Any) -> Outcome:
+        return self.apply(CapturePayment(op_id=self.op(), payment_id=payment_id, amount_micros=micros, **fields))
+
+    def void(self, payment_id: str, **fields: Any) -> Outcome:
+        return self.apply(VoidPayment(op_id=self.op(), payment_id=payment_id, **fields))
 
     def upstream(self, name: str = "shop", *tools: str, rules: tuple[ToolRule, ...] = ()) -> None:
         added = AddUpstream(op_id=self.op(), name=name, transport="http", config_digest="d", tool_rules=rules)

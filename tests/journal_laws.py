@@ -15,12 +15,12 @@ from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.kernel.clock import MINUTE, Micros
 from haldir.kernel.ids import TenantId
-from haldir.ledger.model import Budget, Reservation
+from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.observer import observe
-from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.policy.judgement import RateAbove
 from haldir.proxy.model import Call
 from haldir.storage.memory import MemoryEngine
@@ -57,6 +57,7 @@ def assert_lawful(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCo
     assert_money_adds_up(state, sessions)
     assert_children_only_narrow(state, sessions)
     assert_calls_end_once(state, log)
+    assert_payments_end_once(state, log)
     assert_nothing_runs_after_a_revocation(sessions, log)
     assert_rates_are_upper_bounds(sessions, log)
 
@@ -107,6 +108,20 @@ def assert_calls_end_once(state: dict[str, list[Row]], log: Sequence[tuple[Recor
         assert finals in ([], [call.state])
         assert (call.settled_at is None) == (call.state == "open")
     assert len(state["call"]) == len(admitted)
+
+
+def assert_payments_end_once(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCommand]]) -> None:
+    ends = Counter[str]()
+    for record, command in log:
+        if record.allowed and (
+            isinstance(command, CapturePayment | VoidPayment)
+            or (isinstance(command, AuthorizePayment) and command.capture)
+        ):
+            ends[command.payment_id] += 1
+    money = {row.id: row for row in state["reservation"] if isinstance(row, Reservation) and row.purpose == "payment"}
+    assert {row.id for row in state["payment"] if isinstance(row, Payment)} == set(money)
+    for row in money.values():
+        assert ends[row.id] == (row.state != "reserved")
 
 
 def assert_nothing_runs_after_a_revocation(

@@ -17,7 +17,7 @@ from haldir.journal.witness import NoWitness, Witness
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Clock, Micros
 from haldir.kernel.ids import TenantId
-from haldir.ledger.model import Budget, Reservation
+from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
@@ -35,6 +35,7 @@ STATE: tuple[type[Row], ...] = (
     Budget,
     Call,
     Credential,
+    Payment,
     PolicyEpoch,
     RateWindow,
     Reservation,

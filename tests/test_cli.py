@@ -66,6 +66,24 @@ def test_a_session_can_be_opened_shown_and_revoked(server: CliServer) -> None:
     assert server.run("session", "show", opened["session_id"]).exit_code == 4
 
 
+def test_a_payment_is_authorized_captured_and_voided(server: CliServer) -> None:
+    session = server.answer("session", "create", "buyer", "--budget", "10")["session_id"]
+    made = server.answer("pay", "authorize", session, "6.50", "--description", "shoes", "--reserve")
+    assert (made["state"], made["remaining_budget"]) == ("reserved", 3.5)
+    payment = made["authorization_id"]
+    assert "4.00 spent" in server.run("pay", "capture", payment, "--amount", "4").stdout
+    again = server.run("pay", "void", payment)
+    assert (again.exit_code, "payment_not_open" in again.stderr) == (4, True)
+    assert server.answer("pay", "show", payment)["description"] == "shoes"
+    spent = server.run("pay", "authorize", session, "1")
+    assert (spent.exit_code, "posted" in spent.stdout, "5.00" in spent.stdout) == (0, True, True)
+    other = server.answer("pay", "authorize", session, "2", "--reserve")["authorization_id"]
+    assert server.answer("pay", "void", other)["state"] == "voided"
+    listed = server.answer("pay", "list", "--session", session)["payments"]
+    assert [each["state"] for each in listed] == ["voided", "posted", "posted"]
+    assert "shoes" in server.run("pay", "list", "--session", session, "--state", "posted").stdout
+
+
 def test_what_an_agent_calls_itself_cannot_steer_the_terminal(server: CliServer) -> None:
     server.answer("session", "create", f"evil{ESCAPE}")
     for command in (("session", "list"), ("audit", "tail", "--all")):

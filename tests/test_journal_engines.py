@@ -29,7 +29,7 @@ from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.observer import observe
-from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.policy.hours import WEEKDAYS
@@ -100,7 +100,7 @@ class Story(RuleBasedStateMachine):
 
     lab: ClassVar[Lab]
 
-    keys, sessions, calls = Bundle("keys"), Bundle("sessions"), Bundle("calls")
+    keys, sessions, calls, payments = Bundle("keys"), Bundle("sessions"), Bundle("calls"), Bundle("payments")
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,6 +138,10 @@ class Story(RuleBasedStateMachine):
         """Let each command be allowed once."""
         self._ask(OpenAgentSession, CredentialRef("agent", "gamma"), agent="gamma", session_id="ses_gamma")
         self._ask(AuthorizePayment, payment_id="auth_x", session_id=rich, amount_micros=5)
+        for payment_id in ("auth_y", "auth_z"):
+            self._ask(AuthorizePayment, payment_id=payment_id, session_id=rich, amount_micros=5, capture=False)
+        self._ask(CapturePayment, payment_id="auth_y", amount_micros=3)
+        self._ask(VoidPayment, payment_id="auth_z")
         self._ask(LogAction, session_id=rich, action="a")
         self._ask(RecordRefusal, operation="GET /", code="forbidden", reason="No.")
         self._send()
@@ -195,11 +199,28 @@ class Story(RuleBasedStateMachine):
             case _:
                 self._ask(RevokeAgent, name=agent)
 
-    @rule(session_id=sessions, amount=amounts, data=st.data())
-    def pay(self, session_id: str, amount: int, data: st.DataObject) -> None:
+    @rule(target=payments, session_id=sessions, amount=amounts, capture=st.booleans(), data=st.data())
+    def pay(self, session_id: str, amount: int, capture: bool, data: st.DataObject) -> str:  # noqa: FBT001 - as below.
         asker = data.draw(self._askers(session_id))
         payment_id = f"auth_{next(self.numbers)}"
-        self._ask(AuthorizePayment, asker, payment_id=payment_id, session_id=session_id, amount_micros=amount)
+        how: dict[str, Any] = {"amount_micros": amount, "capture": capture}
+        self._ask(AuthorizePayment, asker, payment_id=payment_id, session_id=session_id, **how)
+        return payment_id
+
+    @rule(payment_id=payments, session_id=sessions, amount=st.none() | amounts, void=st.booleans(), data=st.data())
+    def end_a_payment(
+        self,
+        payment_id: str,
+        session_id: str,
+        amount: int | None,
+        void: bool,  # noqa: FBT001 - as below.
+        data: st.DataObject,
+    ) -> None:
+        asker = data.draw(self._askers(session_id))
+        if void:
+            self._ask(VoidPayment, asker, payment_id=payment_id)
+        else:
+            self._ask(CapturePayment, asker, payment_id=payment_id, amount_micros=amount)
 
     @rule(session_id=sessions, data=st.data(), note=st.sampled_from(["", "n1", "n2"]))
     def log(self, session_id: str, data: st.DataObject, note: str) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from court import Court
-from haldir.gate.commands import CreateAgent, RevokeAgent, RevokeSession
-from haldir.journal.command import Outcome
+from haldir.gate.commands import CreateAgent, CreateKey, RevokeAgent, RevokeSession
+from haldir.journal.command import SYSTEM, CredentialRef, Outcome
 from haldir.kernel.clock import SECOND, Micros
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.call_commands import Resolve
@@ -37,6 +37,9 @@ events = st.one_of(
         st.none() | name,
     ),
     st.tuples(st.just("pay"), name, micros),
+    st.tuples(st.just("reserve"), name, micros),
+    st.tuples(st.just("capture"), st.integers(0, 9), st.none() | micros, st.sampled_from(["key", "session", "agent"])),
+    st.tuples(st.just("void"), st.integers(0, 9)),
     st.tuples(st.just("admit"), name, st.sampled_from(TOOLS), micros),
     st.tuples(st.just("admit"), name, st.just("buy"), micros),
     st.tuples(st.just("settle"), st.integers(0, 9), st.sampled_from(["posted", "voided", "indeterminate"])),
@@ -68,6 +71,7 @@ class Model:
         self.dead_agents: set[str] = set()
         self.spent: list[tuple[str, Decimal]] = []
         self.calls: dict[int, dict[str, Any]] = {}
+        self.payments: dict[int, dict[str, Any]] = {}
 
     def chain(self, session: str | None) -> list[str]:
         members = []
@@ -77,15 +81,20 @@ class Model:
         return members
 
     def lives(self, session: str) -> bool:
-        def ends(each: dict[str, Any]) -> bool:
-            expired = each["expires"] is not None and self.now >= each["expires"]
-            return each["revoked"] or expired or each["agent"] in self.dead_agents
+        return session in self.sessions and not self.revoked(session) and not self.expired(session)
 
-        return session in self.sessions and not any(ends(self.sessions[each]) for each in self.chain(session))
+    def revoked(self, session: str) -> bool:
+        chain = [self.sessions[each] for each in self.chain(session)]
+        return any(each["revoked"] or each["agent"] in self.dead_agents for each in chain)
+
+    def expired(self, session: str) -> bool:
+        ends = [self.sessions[each]["expires"] for each in self.chain(session)]
+        return any(end is not None and self.now >= end for end in ends)
 
     def used(self, session: str) -> Decimal:
         spent = sum((amount for payer, amount in self.spent if session in self.chain(payer)), Decimal())
-        waiting = [call for call in self.calls.values() if call["state"] in {"open", "indeterminate"}]
+        begun = [*self.calls.values(), *self.payments.values()]
+        waiting = [each for each in begun if each["state"] in {"open", "indeterminate", "reserved"}]
         return spent + sum((call["price"] for call in waiting if session in self.chain(call["session"])), Decimal())
 
     def fits(self, session: str, amount: Decimal) -> bool:
@@ -163,6 +172,35 @@ def play_pay(court: Court, model: Model, event: Event, _number: int) -> Verdict:
     return expected, court.pay(session, amount)
 
 
+def play_reserve(court: Court, model: Model, event: Event, number: int) -> Verdict:
+    _, session, amount = event
+    expected = model.lives(session) and model.fits(session, Decimal(amount))
+    if expected:
+        model.payments[number] = {"session": session, "price": Decimal(amount), "state": "reserved"}
+    return expected, court.pay(session, amount, payment_id=f"pay-{number}", capture=False)
+
+
+def play_capture(court: Court, model: Model, event: Event, _number: int) -> Verdict:
+    _, which, amount, asker = event
+    number, payment = nth(model.payments, which) or (None, None)
+    by, expected = SYSTEM, False
+    if payment is not None:
+        session = payment["session"]
+        by = CredentialRef(asker, {"key": "k", "session": session, "agent": model.sessions[session]["agent"]}[asker])
+        living = model.lives(session) or (asker == "key" and not model.revoked(session))
+        fits = amount is None or Decimal(amount) <= payment["price"]
+        expected = living and fits and payment["state"] == "reserved"
+        close(model, payment, "posted", amount, expected=expected)
+    return expected, court.capture(f"pay-{number}", amount, asked_by=by)
+
+
+def play_void(court: Court, model: Model, event: Event, _number: int) -> Verdict:
+    number, payment = nth(model.payments, event[1]) or (None, None)
+    expected = payment is not None and payment["state"] == "reserved"
+    close(model, payment, "voided", None, expected=expected)
+    return expected, court.void(f"pay-{number}")
+
+
 def play_admit(court: Court, model: Model, event: Event, number: int) -> Verdict:
     _, session, tool, price = event
     expected = model.lives(session) and model.grants(session, f"execute:shop:{tool}")
@@ -176,19 +214,19 @@ def play_admit(court: Court, model: Model, event: Event, number: int) -> Verdict
 
 def play_settle(court: Court, model: Model, event: Event, _number: int) -> Verdict:
     _, which, state = event
-    call = nth(model, which)
-    expected = call is not None and call[1]["state"] in {"open", "indeterminate"}
+    number, call = nth(model.calls, which) or (None, None)
+    expected = call is not None and call["state"] in {"open", "indeterminate"}
     close(model, call, state, None, expected=expected)
-    return expected, court.settle(f"call-{call[0] if call else 'x'}", state)
+    return expected, court.settle(f"call-{number}", state)
 
 
 def play_resolve(court: Court, model: Model, event: Event, _number: int) -> Verdict:
     _, which, state, amount = event
-    call = nth(model, which)
-    fits = call is not None and (state == "voided" or amount is None or Decimal(amount) <= call[1]["price"])
-    expected = call is not None and call[1]["state"] == "indeterminate" and fits
+    number, call = nth(model.calls, which) or (None, None)
+    fits = call is not None and (state == "voided" or amount is None or Decimal(amount) <= call["price"])
+    expected = call is not None and call["state"] == "indeterminate" and fits
     close(model, call, state, amount, expected=expected)
-    call_id = f"call-{call[0] if call else 'x'}"
+    call_id = f"call-{number}"
     return expected, court.apply(Resolve(op_id=court.op(), call_id=call_id, state=state, amount_micros=amount))
 
 
@@ -210,6 +248,9 @@ def play_revoke_agent(court: Court, model: Model, event: Event, _number: int) ->
 PLAYS: dict[str, Callable[[Court, Model, Event, int], Verdict]] = {
     "open": play_open,
     "pay": play_pay,
+    "reserve": play_reserve,
+    "capture": play_capture,
+    "void": play_void,
     "admit": play_admit,
     "settle": play_settle,
     "resolve": play_resolve,
@@ -218,17 +259,18 @@ PLAYS: dict[str, Callable[[Court, Model, Event, int], Verdict]] = {
 }
 
 
-def nth(model: Model, which: int) -> tuple[int, dict[str, Any]] | None:
-    calls = list(model.calls.items())
-    return calls[which % len(calls)] if calls else None
+def nth(begun: dict[int, dict[str, Any]], which: int) -> tuple[int, dict[str, Any]] | None:
+    found = list(begun.items())
+    return found[which % len(found)] if found else None
 
 
-def close(model: Model, call: Any, state: str, amount: int | None, *, expected: bool) -> None:
+def close(model: Model, begun: dict[str, Any] | None, state: str, amount: int | None, *, expected: bool) -> None:
     if not expected:
         return
-    call[1]["state"] = state
+    assert begun is not None
+    begun["state"] = state
     if state == "posted":
-        model.spent.append((call[1]["session"], call[1]["price"] if amount is None else Decimal(amount)))
+        model.spent.append((begun["session"], begun["price"] if amount is None else Decimal(amount)))
 
 
 @settings(max_examples=250, deadline=None)
@@ -237,6 +279,7 @@ def test_every_decision_and_every_balance_is_what_the_whole_history_says(history
     with asyncio.Runner() as runner:
         court = Court(runner)
         court.upstream("shop", *TOOLS)
+        court.apply(CreateKey(op_id=court.op(), prefix="k", sha256="k", name="k", scopes=("*",)))
         for agent in AGENTS:
             court.apply(
                 CreateAgent(op_id=court.op(), name=agent, sha256=agent, scopes=(), limit_micros=None, ttl_seconds=9)

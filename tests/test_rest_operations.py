@@ -281,13 +281,7 @@ def test_the_log_verifies_after_all_that(haldir: Haldir) -> None:
     assert head["tree_size"] >= answer.body["entries_checked"]
 
 
-def test_what_is_not_supported_or_misspelt_is_refused_and_costs_nothing(haldir: Haldir) -> None:
-    session = haldir.session(spend_limit=5)
-    reserve = haldir.post(
-        "/v1/payments/authorize", {"session_id": session["session_id"], "amount": 1, "capture": False}
-    )
-    assert (reserve.status, reserve.body["field"]) == (400, "capture")
-    assert haldir.get(f"/v1/sessions/{session['session_id']}").body["spent"] == 0
+def test_an_upstream_that_is_misspelt_is_refused(haldir: Haldir) -> None:
     upstream = {"name": "web", "url": "https://tools.example/mcp"}
     misspelt = haldir.post("/v1/proxy/upstreams", {**upstream, "tools": {"do": {"prize": 1}}})
     framing = [

@@ -51,6 +51,8 @@ REFUSALS: dict[str, RefusalKind] = {
     "too_many_rules": RefusalKind(409, "Remove a rule that is no longer wanted first."),
     "call_not_found": RefusalKind(404, "Check the call id."),
     "call_not_open": RefusalKind(409, "The call is resolved already; GET /v1/calls/{id} shows how."),
+    "payment_not_found": RefusalKind(404, "List the payments with GET /v1/payments."),
+    "payment_not_open": RefusalKind(409, "The payment is resolved already; GET /v1/payments/{id} shows how."),
     "amount_exceeds_reserved": RefusalKind(409, "Post at most what was reserved."),
     "operator_owned": RefusalKind(409, "This upstream stands in the operator's configuration; change it there."),
 }

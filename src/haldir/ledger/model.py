@@ -25,6 +25,9 @@ class Budget(Row, frozen=True):
         return self.limit_micros - self.spent_micros - self.reserved_micros
 
 
+ReservationState = Literal["reserved", "posted", "voided"]
+
+
 class Reservation(Row, frozen=True):
     """Money set aside for one call or payment, which gives it its id; then posted or voided, once."""
 
@@ -36,6 +39,21 @@ class Reservation(Row, frozen=True):
     currency: str
     micros: int
     created_at: Micros
-    state: Literal["reserved", "posted", "voided"] = "reserved"
+    state: ReservationState = "reserved"
     posted_micros: int = 0
     resolved_at: Micros | None = None
+
+
+class Payment(Row, frozen=True):
+    """What a payment is, beside its money: that is the reservation of the same id.
+
+    What it was said to be for is sealed in the part `description_digest`.
+    """
+
+    TABLE: ClassVar[Table] = Table("payment", key=("id",))
+
+    id: str
+    session_id: str
+    agent_id: str
+    description_digest: str
+    created_at: Micros

@@ -11,9 +11,8 @@ from haldir.kernel.money import wire_amount
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit
 from haldir.operations.context import Context
+from haldir.operations.sealed_parts import opened_parts
 from haldir.proxy.model import Call
-from haldir.storage.rows import Part
-from haldir.vault.seal import SealBroken
 from haldir.watch.reading import LoggedEntry
 
 DETAILS_AT_ONCE = 64  # Entries whose details are opened together: 4 MiB at most.
@@ -110,15 +109,4 @@ async def _prices(ctx: Context, tenant: TenantId, entries: Sequence[LoggedEntry]
 
 
 async def _opened_details(ctx: Context, tenant: TenantId, entries: Sequence[LoggedEntry]) -> dict[str, bytes]:
-    digests = {entry.asked.details_digest for entry in entries if entry.asked.kind == ACTION} - {""}
-    if not digests:
-        return {}
-    keys = await ctx.keyring.tenant(tenant)
-    opened = {}
-    for part in await ctx.store.load(tenant, Part, ("digest",), [(digest,) for digest in sorted(digests)]):
-        assert isinstance(part, Part)
-        try:
-            opened[part.digest] = keys.open(part)
-        except SealBroken:
-            continue
-    return opened
+    return await opened_parts(ctx, tenant, (each.asked.details_digest for each in entries if each.asked.kind == ACTION))

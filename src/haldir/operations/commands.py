@@ -5,11 +5,11 @@ import msgspec
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Agent, ApiKey, Session, Tenant
-from haldir.ledger.model import Budget, Reservation
+from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.observer import observe
-from haldir.operations.payment_commands import AuthorizePayment
+from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.proxy.commands import AcceptTool, AddPolicy, AddUpstream, ObserveTools, RemovePolicy, RemoveUpstream
@@ -29,6 +29,8 @@ AnyCommand = (
     | CreateSession
     | RevokeSession
     | AuthorizePayment
+    | CapturePayment
+    | VoidPayment
     | LogAction
     | AddUpstream
     | RemoveUpstream
@@ -54,6 +56,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     Credential,
     Budget,
     Reservation,
+    Payment,
     Upstream,
     Tool,
     StoredPolicy,

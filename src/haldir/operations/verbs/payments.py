@@ -1,26 +1,41 @@
-"""Payments: authorize."""
+"""Payments: authorize, capture, void, get, list."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
-from haldir.kernel.errors import HaldirError, InvalidRequest, Refused
+from haldir.kernel.errors import HaldirError, InvalidRequest, NotFound, Refused
 from haldir.kernel.money import CURRENCY, wire_amount
+from haldir.ledger.model import Payment, Reservation, ReservationState
+from haldir.ledger.queries import PaymentFilter
+from haldir.ledger.queries import list_payments as read_payments
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
+from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed
-from haldir.operations.payment_commands import AuthorizePayment, PaymentAuthorized
+from haldir.operations.payment_commands import (
+    AuthorizePayment,
+    CapturePayment,
+    PaymentAuthorized,
+    PaymentResolved,
+    VoidPayment,
+)
+from haldir.operations.sealed_parts import opened_parts
+from haldir.operations.verbs.sessions import owns
 from haldir.operations.wire import Amount
 
+PAGE_DEFAULT = 100
+PAGE_MAX = 500
 DESCRIPTION_CHARS_MAX = 500  # WIRE.md §3.
 CURRENCY_CHARS_MAX = 8  # WIRE.md §3.
 
 
 class AuthorizePaymentRequest(msgspec.Struct, frozen=True):
-    """`amount` in whole units of `currency`, above zero."""
+    """`amount` in whole units of `currency`, above zero. `capture` false only sets it aside."""
 
     session_id: str
     amount: Amount
@@ -29,8 +44,8 @@ class AuthorizePaymentRequest(msgspec.Struct, frozen=True):
     capture: bool = True
 
 
-class PaymentShown(msgspec.Struct, frozen=True):
-    """`remaining_budget` null is no limit."""
+class PaymentAuthorizedShown(msgspec.Struct, frozen=True):
+    """`remaining_budget` null is no limit. `state`: posted (spent), or reserved until it is captured or voided."""
 
     authorized: bool
     authorization_id: str
@@ -39,11 +54,67 @@ class PaymentShown(msgspec.Struct, frozen=True):
     amount: float
     currency: str
     description: str
+    state: ReservationState
     remaining_budget: float | None
     timestamp: float
 
 
-async def authorize_payment(ctx: Context, caller: Caller, request: AuthorizePaymentRequest) -> PaymentShown:
+class PaymentNamed(msgspec.Struct, frozen=True):
+    authorization_id: str
+
+
+class CapturePaymentRequest(msgspec.Struct, frozen=True):
+    """`amount` to spend, at most what was reserved; all of it when absent. The rest is given back."""
+
+    authorization_id: str
+    amount: Amount | None = None
+
+
+class PaymentResolvedShown(msgspec.Struct, frozen=True):
+    """`amount` was reserved, `posted` of it is spent."""
+
+    authorization_id: str
+    session_id: str
+    agent_id: str
+    state: str
+    amount: float
+    posted: float
+    currency: str
+    remaining_budget: float | None
+    timestamp: float
+
+
+class PaymentShown(msgspec.Struct, frozen=True):
+    """`description` null was erased. `resolved_at` null: the payment is still reserved."""
+
+    authorization_id: str
+    session_id: str
+    agent_id: str
+    state: ReservationState
+    amount: float
+    posted: float
+    currency: str
+    description: str | None
+    created_at: float
+    resolved_at: float | None
+
+
+class ListPaymentsRequest(msgspec.Struct, frozen=True):
+    """Filters; absent is any."""
+
+    session_id: str = ""
+    state: ReservationState | None = None
+    limit: int = PAGE_DEFAULT
+    cursor: str = ""
+
+
+class PaymentsListed(msgspec.Struct, frozen=True):
+    payments: list[PaymentShown]
+    count: int
+    next_cursor: str | None
+
+
+async def authorize_payment(ctx: Context, caller: Caller, request: AuthorizePaymentRequest) -> PaymentAuthorizedShown:
     """Spend an amount from a session's budget, and from every budget above it, or nothing."""
     _check(request)
     op_id = ctx.new_op()
@@ -57,10 +128,11 @@ async def authorize_payment(ctx: Context, caller: Caller, request: AuthorizePaym
         amount_micros=int(request.amount),
         currency=request.currency,
         description_digest=parts[0].digest if parts else "",
+        capture=request.capture,
     )
     outcome = await allowed(ctx, caller.tenant, command, parts)
     paid = msgspec.json.decode(outcome.result, type=PaymentAuthorized)
-    return PaymentShown(
+    return PaymentAuthorizedShown(
         True,
         paid.payment_id,
         request.session_id,
@@ -68,20 +140,100 @@ async def authorize_payment(ctx: Context, caller: Caller, request: AuthorizePaym
         wire_amount(request.amount),
         request.currency,
         request.description,
+        "posted" if request.capture else "reserved",
         None if paid.remaining_micros is None else wire_amount(paid.remaining_micros),
         unix_seconds(outcome.at),
     )
 
 
+async def capture_payment(ctx: Context, caller: Caller, request: CapturePaymentRequest) -> PaymentResolvedShown:
+    """Spend what a payment reserved, or part of it; the rest is given back."""
+    if request.amount == 0:
+        raise InvalidRequest("`amount` must be above zero; void the payment to spend nothing", "amount")
+    command = CapturePayment(
+        op_id=ctx.new_op(),
+        asked_by=caller.credential,
+        payment_id=request.authorization_id,
+        amount_micros=None if request.amount is None else int(request.amount),
+    )
+    return await _resolved(ctx, caller, command)
+
+
+async def void_payment(ctx: Context, caller: Caller, request: PaymentNamed) -> PaymentResolvedShown:
+    """Give back what a payment reserved."""
+    command = VoidPayment(op_id=ctx.new_op(), asked_by=caller.credential, payment_id=request.authorization_id)
+    return await _resolved(ctx, caller, command)
+
+
+async def get_payment(ctx: Context, caller: Caller, request: PaymentNamed) -> PaymentShown:
+    """Show one payment."""
+    payment = await find_row(ctx, caller.tenant, Payment, request.authorization_id)
+    if payment is None or not owns(caller, payment.session_id):
+        raise NotFound("There is no such payment.")
+    reservation = await find_row(ctx, caller.tenant, Reservation, payment.id)
+    assert reservation is not None
+    return (await _shown(ctx, caller, [(payment, reservation)]))[0]
+
+
+async def list_payments(ctx: Context, caller: Caller, request: ListPaymentsRequest) -> PaymentsListed:
+    """List payments, newest first."""
+    if not 1 <= request.limit <= PAGE_MAX:
+        raise InvalidRequest(f"limit is 1 to {PAGE_MAX}", "limit")
+    wanted = PaymentFilter(request.session_id, request.state or "")
+    rows = await read_payments(ctx.store, caller.tenant, wanted, request.cursor, request.limit)
+    next_cursor = rows[-1][0].id if len(rows) == request.limit else None
+    return PaymentsListed(await _shown(ctx, caller, rows), len(rows), next_cursor)
+
+
 def _check(request: AuthorizePaymentRequest) -> None:
     if not request.amount:
         raise InvalidRequest("`amount` must be above zero", "amount")
-    if not request.capture:
-        raise InvalidRequest("`capture` false (reserve only) is not supported yet; nothing was spent", "capture")
     if not 1 <= len(request.currency) <= CURRENCY_CHARS_MAX:
         raise InvalidRequest(f"`currency` is 1 to {CURRENCY_CHARS_MAX} characters", "currency")
     if len(request.description) > DESCRIPTION_CHARS_MAX:
         raise InvalidRequest(f"`description` is at most {DESCRIPTION_CHARS_MAX} characters", "description")
+
+
+async def _resolved(ctx: Context, caller: Caller, command: CapturePayment | VoidPayment) -> PaymentResolvedShown:
+    outcome = await allowed(ctx, caller.tenant, command)
+    ended = msgspec.json.decode(outcome.result, type=PaymentResolved)
+    return PaymentResolvedShown(
+        command.payment_id,
+        ended.session_id,
+        ended.agent_id,
+        ended.state,
+        wire_amount(ended.reserved_micros),
+        wire_amount(ended.posted_micros),
+        ended.currency,
+        None if ended.remaining_micros is None else wire_amount(ended.remaining_micros),
+        unix_seconds(outcome.at),
+    )
+
+
+async def _shown(ctx: Context, caller: Caller, found: Sequence[tuple[Payment, Reservation]]) -> list[PaymentShown]:
+    said = await opened_parts(ctx, caller.tenant, (payment.description_digest for payment, _ in found))
+    return [
+        PaymentShown(
+            payment.id,
+            payment.session_id,
+            payment.agent_id,
+            reservation.state,
+            wire_amount(reservation.micros),
+            wire_amount(reservation.posted_micros),
+            reservation.currency,
+            _description(payment, said),
+            unix_seconds(payment.created_at),
+            None if reservation.resolved_at is None else unix_seconds(reservation.resolved_at),
+        )
+        for payment, reservation in found
+    ]
+
+
+def _description(payment: Payment, said: dict[str, bytes]) -> str | None:
+    if not payment.description_digest:
+        return ""
+    sealed = said.get(payment.description_digest)
+    return None if sealed is None else sealed.decode()
 
 
 def _refusal_extras(error: HaldirError) -> dict[str, Any]:
@@ -97,7 +249,7 @@ OPERATIONS = (
         summary="Authorize a payment",
         scope="payments:write",
         request=AuthorizePaymentRequest,
-        response=PaymentShown,
+        response=PaymentAuthorizedShown,
         run=authorize_payment,
         session=True,
         refusals=(
@@ -110,6 +262,62 @@ OPERATIONS = (
             "currency_mismatch",
         ),
         refusal_extras=_refusal_extras,
+        tag="payments",
+    ),
+    Operation(
+        name="list_payments",
+        method="GET",
+        path="/v1/payments",
+        summary="List payments",
+        scope="payments:read",
+        request=ListPaymentsRequest,
+        response=PaymentsListed,
+        run=list_payments,
+        tag="payments",
+    ),
+    Operation(
+        name="get_payment",
+        method="GET",
+        path="/v1/payments/{authorization_id}",
+        summary="Show a payment",
+        scope="payments:read",
+        request=PaymentNamed,
+        response=PaymentShown,
+        run=get_payment,
+        session=True,
+        tag="payments",
+    ),
+    Operation(
+        name="capture_payment",
+        method="POST",
+        path="/v1/payments/{authorization_id}/capture",
+        summary="Spend what a payment reserved",
+        scope="payments:write",
+        request=CapturePaymentRequest,
+        response=PaymentResolvedShown,
+        run=capture_payment,
+        session=True,
+        refusals=(
+            "payment_not_found",
+            "payment_not_open",
+            "amount_exceeds_reserved",
+            "session_expired",
+            "session_revoked",
+            "agent_revoked",
+        ),
+        tag="payments",
+    ),
+    Operation(
+        name="void_payment",
+        method="POST",
+        path="/v1/payments/{authorization_id}/void",
+        summary="Give back what a payment reserved",
+        scope="payments:write",
+        request=PaymentNamed,
+        response=PaymentResolvedShown,
+        run=void_payment,
+        session=True,
+        refusals=("payment_not_found", "payment_not_open"),
         tag="payments",
     ),
 )
