@@ -22,6 +22,7 @@ from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
 from haldir.watch.model import Activity, AnomalyRules, ToolUsed
+from haldir.webhooks.model import Webhook, WebhookCount, WebhookDelivery, WebhookProgress, WebhookRetry
 
 R = TypeVar("R", bound=Row)
 
@@ -45,8 +46,11 @@ STATE: tuple[type[Row], ...] = (
     Tool,
     ToolUsed,
     Upstream,
+    Webhook,
+    WebhookCount,
 )
-TABLES: tuple[type[Row], ...] = (*STATE, Head, Entry, Tile, Part)
+BESIDE_THE_LOG: tuple[type[Row], ...] = (WebhookDelivery, WebhookProgress, WebhookRetry)
+TABLES: tuple[type[Row], ...] = (*STATE, *BESIDE_THE_LOG, Head, Entry, Tile, Part)
 
 
 class Spend(Command, frozen=True, tag="test.spend"):

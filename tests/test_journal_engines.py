@@ -51,6 +51,15 @@ from haldir.storage.rows import Entry, Part, Tile
 from haldir.storage.sqlite import SqliteEngine
 from haldir.watch.anomaly_rules import AnomalyRule, CallRate, Condition, FirstUse, OffHours, RefusalBurst, SpendSpike
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
+from haldir.webhooks.commands import (
+    DisableWebhook,
+    EnableWebhook,
+    RegisterWebhook,
+    RemoveWebhook,
+    ReplayEvents,
+    RotateWebhookSecret,
+    TriggerEvent,
+)
 from journal_laws import RATES, asked, assert_lawful, replayed
 from journal_samples import SIGNER, entries_of, rows_of, state_of, tree_of
 
@@ -159,6 +168,8 @@ class Story(RuleBasedStateMachine):
         self._ask(RemoveUpstream, name="gone")
         self._ask(AddAnomalyRule, rule=AnomalyRule("gone", CallRate(1), 0))
         self._ask(RemoveAnomalyRule, rule_id="gone")
+        self._ask(RegisterWebhook, name="w", events=("all",), url_digest="u", secret_digest="s")
+        self._change_webhook(1)
         self._ask(RevokeSession, session_id=rich)
         self._ask(RevokeAgent, name="gamma")
         self._ask(RevokeKey, prefix="hld_x")
@@ -305,6 +316,14 @@ class Story(RuleBasedStateMachine):
         else:
             self._ask(RemoveAnomalyRule, rule_id=name)
 
+    @rule(events=st.sampled_from([("all",), ("anomaly",)]))
+    def register_a_webhook(self, events: tuple[str, ...]) -> None:
+        self._ask(RegisterWebhook, name="w", events=events, url_digest="u", secret_digest="s")
+
+    @rule(webhook_id=st.integers(1, 5))
+    def change_a_webhook(self, webhook_id: int) -> None:
+        self._change_webhook(webhook_id)
+
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
         self.burst.append((data.draw(st.sampled_from(self.asked)), []))
@@ -382,6 +401,15 @@ class Story(RuleBasedStateMachine):
             charge=Charge(cost, ruled=ruled),
         )
         return call_id
+
+    def _change_webhook(self, webhook_id: int) -> None:
+        """Do everything with a webhook, and remove it."""
+        self._ask(RotateWebhookSecret, webhook_id=webhook_id, secret_digest="t", grace_seconds=60)
+        self._ask(TriggerEvent, event="anomaly", webhook_id=webhook_id)
+        self._ask(ReplayEvents, webhook_id=webhook_id, event_count=1)
+        self._ask(DisableWebhook, webhook_id=webhook_id)
+        self._ask(EnableWebhook, webhook_id=webhook_id)
+        self._ask(RemoveWebhook, webhook_id=webhook_id)
 
     def _ask(
         self, kind: type[Command], asked_by: CredentialRef = SYSTEM, parts: Sequence[Part] = (), **fields: Any

@@ -163,7 +163,7 @@ TAMPERINGS = {
         ("head_altered", None),
     ),
     "an entry is added": (
-        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool, flagged FROM entry WHERE bundle = 0 AND slot = 9",
+        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool, flagged, noticed FROM entry WHERE bundle = 0 AND slot = 9",
         ("entry_beyond_head", ENTRIES),
     ),
     "the kind is edited": (

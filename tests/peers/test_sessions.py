@@ -15,7 +15,7 @@ import pytest
 
 from haldir.gate.model import Session
 from haldir.operations.books import KnownCredential
-from haldir.proxy.client import KEEPALIVE_SECONDS
+from haldir.outbound.clients import KEEPALIVE_SECONDS
 from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.messages import call, initialize

@@ -210,6 +210,7 @@ def _entry(index: int, ask: Ask, body: bytes, decision: Decision, observation: O
         about.agent_id,
         about.tool,
         flagged=any(notice.kind == ANOMALY for notice in observation.notices),
+        noticed=bool(observation.notices),
     )
 
 

@@ -54,6 +54,9 @@ REFUSALS: dict[str, RefusalKind] = {
     "payment_not_found": RefusalKind(404, "List the payments with GET /v1/payments."),
     "payment_not_open": RefusalKind(409, "The payment is resolved already; GET /v1/payments/{id} shows how."),
     "amount_exceeds_reserved": RefusalKind(409, "Post at most what was reserved."),
+    "webhook_not_found": RefusalKind(404, "List the webhooks with GET /v1/webhooks."),
+    "webhook_disabled": RefusalKind(409, "Enable it with POST /v1/webhooks/{id}/enable first."),
+    "too_many_webhooks": RefusalKind(409, "Remove a webhook that is not needed any more."),
     "operator_owned": RefusalKind(409, "This upstream stands in the operator's configuration; change it there."),
 }
 

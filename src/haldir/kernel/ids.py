@@ -57,6 +57,15 @@ def call_id(op: OpId) -> str:
     return f"call_{_chars22(op)}"
 
 
+def delivery_id(op: OpId) -> str:
+    return f"dlv_{_chars22(op)}"
+
+
+def event_id(op: str, number: int) -> str:
+    """Return the name of the event that is `number` among those of the entry of `op`; the first goes without."""
+    return f"evt_{_chars22(OpId(op))}" + (f"_{number}" if number else "")
+
+
 def entry_id(index: int) -> str:
     """Return the public name of the log entry at `index`: the index itself, in WIRE.md's length."""
     return f"aud_{index:0{ENTRY_DIGITS}d}"

@@ -16,8 +16,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One public verb.
 
     `request` has one field for each input: those named in braces in `path` come from there, the rest from the
-    query (GET, DELETE) or the JSON body. `scope` is the key scope an API key needs; None means any credential
-    will do. `session` says that a session token or agent key may ask too, each confined to its own session.
+    query (GET, DELETE) or the JSON body; those in `from_query` may stand in the query of a POST, too. `scope` is
+    the key scope an API key needs; None means any credential will do. `session` says that a session token or
+    agent key may ask too, each confined to its own session.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     run: Run
     status: int = 200
     session: bool = False
+    from_query: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()  # Codes of decisions against it, out of kernel.errors.REFUSALS.
     tag: str = ""
     anonymous: bool = False  # May be asked without any credential: `run` is then given None for the caller.

@@ -18,6 +18,16 @@ from haldir.storage.rows import Credential, Row
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
 from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 from haldir.watch.replay import Laws
+from haldir.webhooks.commands import (
+    DisableWebhook,
+    EnableWebhook,
+    RegisterWebhook,
+    RemoveWebhook,
+    ReplayEvents,
+    RotateWebhookSecret,
+    TriggerEvent,
+)
+from haldir.webhooks.model import Webhook, WebhookCount
 
 AnyCommand = (
     CreateTenant
@@ -45,6 +55,13 @@ AnyCommand = (
     | RecordRefusal
     | AddAnomalyRule
     | RemoveAnomalyRule
+    | RegisterWebhook
+    | RemoveWebhook
+    | RotateWebhookSecret
+    | EnableWebhook
+    | DisableWebhook
+    | TriggerEvent
+    | ReplayEvents
 )
 
 # Every table that follows from the log alone.
@@ -66,6 +83,8 @@ ROW_TYPES: tuple[type[Row], ...] = (
     AnomalyRules,
     Activity,
     ToolUsed,
+    Webhook,
+    WebhookCount,
 )
 
 LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, observe, ROW_TYPES)

@@ -12,6 +12,7 @@ from haldir.operations.verbs import (
     proxy_call,
     sessions,
     upstreams,
+    webhooks,
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -25,4 +26,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *policies.OPERATIONS,
     *calls.OPERATIONS,
     *anomalies.OPERATIONS,
+    *webhooks.OPERATIONS,
 )

@@ -7,7 +7,7 @@ from typing import final
 import aiohttp
 
 from haldir.kernel.errors import UpstreamError
-from haldir.proxy.client import ForbiddenAddress, HttpClients
+from haldir.outbound.clients import ForbiddenAddress, HttpClients
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, REDIRECTED, REFUSED, Onward, media_type_of
 from haldir.proxy.model import UpstreamConfig
 from haldir.proxy.sse import Event, EventParser, EventTooLarge

@@ -152,6 +152,7 @@ class LogCheck:
             "agent_id": (entry.agent_id, record.about.agent_id),
             "tool": (entry.tool, record.about.tool),
             "flagged": (entry.flagged, bool(record.flags)),
+            "noticed": (entry.noticed, bool(record.notices)),
         }
         for column, (stored, signed) in said.items():
             if stored != signed:

@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": ("haldir.faces.cli.audit:audit", "The log: read it, verify it."),
     "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
     "pay": ("haldir.faces.cli.payments:pay", "Payments: authorize, capture, void."),
+    "webhooks": ("haldir.faces.cli.webhooks:webhooks", "Who is told what happens, and each delivery."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
 }
 READER_GONE = 141  # As a shell says of a program that was ended by SIGPIPE.

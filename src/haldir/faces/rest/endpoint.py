@@ -114,7 +114,8 @@ def _query(raw: bytes) -> dict[str, str]:
 
 def _request(operation: Operation, body: bytes, query: dict[str, str], path: dict[str, Any]) -> msgspec.Struct:
     if operation.method in BODY_METHODS:
-        return decode_request(operation.request, json_object(body), path)
+        texts = {name: query[name] for name in operation.from_query if name in query}
+        return decode_request(operation.request, json_object(body), {**texts, **path})
     return decode_request(operation.request, {}, {**query, **path})
 
 

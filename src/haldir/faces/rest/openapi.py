@@ -109,6 +109,7 @@ def _verb(operation: Operation, named: dict[type, Schema], components: Schema) -
     others = [name for name in schema.get("properties", {}) if name not in in_path]
     if operation.method in BODY_METHODS:
         verb["requestBody"] = _body(reference, schema, others if in_path else None)
+        verb["parameters"] += [_parameter(name, "query", schema) for name in operation.from_query]
     else:
         verb["parameters"] += [_parameter(name, "query", schema) for name in others]
     return verb

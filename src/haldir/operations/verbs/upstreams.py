@@ -23,7 +23,7 @@ from haldir.operations.upstreams import (
     upstreams_of,
 )
 from haldir.operations.wire import Amount
-from haldir.proxy.addresses import check_url
+from haldir.outbound.addresses import check_url
 from haldir.proxy.commands import AcceptTool, RemoveUpstream
 from haldir.proxy.definition import Definition
 from haldir.proxy.model import DEADLINE_SECONDS, Price, StoredPolicy, ToolRule, UpstreamConfig

@@ -1,4 +1,4 @@
-"""Which addresses an upstream may have: the rules against server-side request forgery.
+"""Which addresses an upstream or a webhook may have: the rules against server-side request forgery.
 
 Public ones. Loopback and private ones only where the operator allows them; link-local, metadata, multicast,
 unspecified and reserved ones never. An IPv6 address that carries an IPv4 one is judged by both.
@@ -60,7 +60,7 @@ LOW_32 = 0xFFFFFFFF
 
 
 def refusal(address: str, *, allow_private: bool) -> str | None:
-    """Return why an upstream may not be at this address, or None if it may."""
+    """Return why nothing that others named may be reached at this address, or None if it may."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -71,7 +71,7 @@ def refusal(address: str, *, allow_private: bool) -> str | None:
         case "private":
             return None if allow_private else f"{address} is a private address, which this server may not reach"
         case "never":
-            return f"{address} is an address that no upstream may have"
+            return f"{address} is an address that this server never reaches"
 
 
 def reach(address: Address) -> Reach:
@@ -85,7 +85,7 @@ def reach(address: Address) -> Reach:
 
 
 def check_url(url: str, *, allow_private: bool) -> str:
-    """Return the URL if an upstream may be registered under it; names are judged when they are resolved."""
+    """Return the URL if it may be registered; names are judged when they are resolved."""
     if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidRequest(f"a URL is at most {URL_CHARS_MAX} printable ASCII characters without spaces", "url")
     try:
@@ -94,7 +94,7 @@ def check_url(url: str, *, allow_private: bool) -> str:
     except ValueError:
         raise InvalidRequest("this is no URL", "url") from None
     if parts.scheme not in SCHEMES or not host or port == 0:
-        raise InvalidRequest("an upstream's URL is http://host/… or https://host/…", "url")
+        raise InvalidRequest("the URL must be http://host/… or https://host/…", "url")
     _check_parts(url, parts)
     if (reason := _literal_refusal(host, allow_private=allow_private)) is not None:
         raise InvalidRequest(reason, "url")
@@ -103,7 +103,7 @@ def check_url(url: str, *, allow_private: bool) -> str:
 
 def _check_parts(url: str, parts: SplitResult) -> None:
     if "@" in parts.netloc:
-        raise InvalidRequest("a URL must not hold a user or password; give headers instead", "url")
+        raise InvalidRequest("a URL must not hold a user or password", "url")
     if "#" in url:
         raise InvalidRequest("a URL must not have a fragment", "url")
     if "\\" in url:

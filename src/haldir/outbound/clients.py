@@ -1,4 +1,4 @@
-"""The HTTP clients of the process: one for public upstreams, one for those that may be private.
+"""The HTTP clients of the process: one for public addresses, one for those that may be private.
 
 They are two so that a connection opened under the wider rule is never reused under the narrower one. Every
 address that a name resolves to must pass, and the socket goes to the address that passed.
@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
-from haldir.proxy.addresses import refusal
+from haldir.outbound.addresses import refusal
 
 CONNECTIONS_MAX = 1024  # Of each kind, open streams included; a call that finds no place in time fails cleanly.
 KEEPALIVE_SECONDS = (
@@ -22,7 +22,7 @@ USER_AGENT = "haldir"
 
 
 class ForbiddenAddress(OSError):
-    """The upstream is at an address it may not have."""
+    """The address is none that may be reached."""
 
 
 @final

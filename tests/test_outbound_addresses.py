@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haldir.kernel.errors import InvalidRequest
-from haldir.proxy.addresses import check_url, reach, refusal
+from haldir.outbound.addresses import check_url, reach, refusal
 
 PUBLIC = (
     "8.8.8.8",
