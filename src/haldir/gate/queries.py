@@ -1,21 +1,65 @@
-"""Lists of sessions, newest first."""
+"""Lists of sessions: a tenant's, newest first, and those below one."""
 
 from typing import Any
+
+import msgspec
 
 from haldir.gate.model import Session
 from haldir.kernel.ids import TenantId
 from haldir.storage.engine import Reader
 from haldir.storage.mapping import mapping
 
-SESSIONS = f"""
-SELECT {", ".join(mapping(Session).names)} FROM session
-WHERE tenant = :tenant AND (:agent_id = '' OR agent_id = :agent_id) AND (:before = '' OR id < :before)
-ORDER BY id DESC LIMIT :limit
+BELOW_MAX = 1000  # Sessions of one tree that are looked at: more is no tree that anybody reads.
+
+COLUMNS = ", ".join(mapping(Session).names)
+SESSIONS = f"SELECT {COLUMNS} FROM session WHERE tenant = :tenant"
+OF_AGENT = "AND agent_id = :agent_id"
+ROOTS = "AND parent_id IS NULL"
+NOT_REVOKED = "AND revoked_at IS NULL"
+OLDER = "AND id < :before"
+NEWEST_FIRST = "ORDER BY id DESC LIMIT :limit"
+
+BELOW = f"""
+WITH RECURSIVE below AS (
+  SELECT session.* FROM session WHERE session.tenant = :tenant AND session.parent_id = :session_id
+  UNION ALL
+  SELECT session.* FROM session JOIN below ON session.tenant = below.tenant AND session.parent_id = below.id
+)
+SELECT {COLUMNS} FROM (SELECT * FROM below LIMIT :limit) AS nearest WHERE tenant = :tenant ORDER BY id
 """
 
 
-async def list_sessions(reader: Reader, tenant: TenantId, agent_id: str, before: str, limit: int) -> list[Session]:
-    """Return up to `limit` sessions whose id comes before `before` ("" for the newest), revoked ones too."""
-    found: list[Any] = await reader.fetch(SESSIONS, tenant=tenant, agent_id=agent_id, before=before, limit=limit)
+class SessionFilter(msgspec.Struct, frozen=True):
+    """Which sessions are wanted; no agent is any."""
+
+    agent_id: str = ""
+    roots_only: bool = False
+    include_revoked: bool = False
+
+
+async def list_sessions(
+    reader: Reader, tenant: TenantId, wanted: SessionFilter, before: str, limit: int
+) -> list[Session]:
+    """Return up to `limit` sessions whose id comes before `before` ("" for the newest)."""
+    sql, params = [SESSIONS], {}
+    if wanted.agent_id:
+        sql.append(OF_AGENT)
+        params["agent_id"] = wanted.agent_id
+    if wanted.roots_only:
+        sql.append(ROOTS)
+    if not wanted.include_revoked:
+        sql.append(NOT_REVOKED)
+    if before:
+        sql.append(OLDER)
+        params["before"] = before
+    return _sessions(await reader.fetch("\n".join([*sql, NEWEST_FIRST]), tenant=tenant, limit=limit, **params))
+
+
+async def sessions_below(reader: Reader, tenant: TenantId, session_id: str) -> list[Session]:
+    """Return all sessions below one, whatever became of them, in the order they were opened; at most BELOW_MAX."""
+    return _sessions(await reader.fetch(BELOW, tenant=tenant, session_id=session_id, limit=BELOW_MAX))
+
+
+def _sessions(found: list[Any]) -> list[Session]:
     rows = map(mapping(Session).decode, found)
     return [row for row in rows if isinstance(row, Session)]

@@ -1,8 +1,11 @@
 """`haldir session`: one run of an agent each, with its scopes, its budget and its end."""
 
+import sys
+
 import click
 
 from haldir.faces.cli.arguments import EVERY_TOOL, given, listed, quoted, template
+from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
 
@@ -37,11 +40,23 @@ def show(remote: Remote, session_id: str) -> None:
 
 @session.command("list")
 @click.option("--agent", "agent_id", help="Only sessions of this agent.")
+@click.option("--roots", is_flag=True, help="Only sessions without a parent.")
+@click.option("--all", "everything", is_flag=True, help="Revoked sessions too.")
 @click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="How many, newest first.")
 @speaks_rest
-def list_sessions(remote: Remote, agent_id: str | None, limit: int) -> None:
+def list_sessions(remote: Remote, *, agent_id: str | None, roots: bool, everything: bool, limit: int) -> None:
     """List sessions, newest first."""
-    remote.show(remote.get("/v1/sessions", agent_id=agent_id, limit=limit), _print_sessions)
+    query = given(agent_id=agent_id, roots_only=roots or None, include_revoked=everything or None, limit=limit)
+    remote.show(remote.get("/v1/sessions", **query), _print_sessions)
+
+
+@session.command()
+@click.argument("session_id")
+@speaks_rest
+def tree(remote: Remote, session_id: str) -> None:
+    """Show a session and all below it, with what each has spent."""
+    answer = remote.get(f"/v1/sessions/{quoted(session_id)}/descendants")
+    remote.show(answer, lambda shown: _print_tree(shown["root"], 0))
 
 
 @session.command()
@@ -49,8 +64,24 @@ def list_sessions(remote: Remote, agent_id: str | None, limit: int) -> None:
 @speaks_rest
 def revoke(remote: Remote, session_id: str) -> None:
     """End a session and all below it, from the next decision on."""
-    answer = remote.delete(f"/v1/sessions/{quoted(session_id)}")
-    remote.show(answer, lambda _: click.echo(f"Session {plain(session_id)} is revoked."))
+    remote.show(remote.delete(f"/v1/sessions/{quoted(session_id)}?cascade=true"), _print_revoked)
+
+
+@session.command()
+@click.argument("session_id")
+@click.argument("scope")
+@speaks_rest
+def check(remote: Remote, session_id: str, scope: str) -> None:
+    """Ask whether a session has SCOPE; the exit code is 0 if it has, else 1."""
+    answer = remote.post(f"/v1/sessions/{quoted(session_id)}/check", {"scope": scope})
+    remote.show(answer, lambda _: click.echo("allowed" if answer["allowed"] else "not allowed"))
+    if not answer["allowed"]:
+        sys.exit(CHECK_FAILED)
+
+
+def _print_revoked(answer: Json) -> None:
+    below = len(answer["cascade_revoked"])
+    click.echo(f"Session {plain(answer['session_id'])} is revoked" + (f", and {below} below it." if below else "."))
 
 
 def _print_token(answer: Json) -> None:
@@ -73,17 +104,26 @@ def _print_session(answer: Json) -> None:
     )
 
 
+def _print_tree(node: Json, depth: int) -> None:
+    state = "revoked" if node["revoked"] else "open"
+    click.echo(plain(f"{'  ' * depth}{node['session_id']}  {node['agent_id']}  spent {amount(node['spent'])}  {state}"))
+    for child in node["children"]:
+        _print_tree(child, depth + 1)
+
+
 def _print_sessions(answer: Json) -> None:
     rows = (
         (
             each["session_id"],
             each["agent_id"],
             each["scopes"],
+            amount(each["spent"]),
+            amount(each["spend_limit"]),
             moment(each["created_at"]),
             moment(each["expires_at"]),
             "revoked" if each["revoked"] else "open",
         )
         for each in answer["sessions"]
     )
-    columns = ("session", "agent", "scopes", "opened", "ends", "state")
+    columns = ("session", "agent", "scopes", "spent", "budget", "opened", "ends", "state")
     print_table(columns, rows, empty="There are no sessions.")

@@ -1,10 +1,10 @@
-"""Sessions: create, list, get, revoke, check."""
+"""One session: create, get, revoke, check."""
 
 import msgspec
 
 from haldir.gate.commands import RevokeSession
 from haldir.gate.model import Session
-from haldir.gate.queries import list_sessions as read_sessions
+from haldir.gate.queries import sessions_below
 from haldir.gate.scopes import covers, parse_session_scopes
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
@@ -24,8 +24,6 @@ AGENT_ID_CHARS_MAX = 128  # WIRE.md §2.
 TTL_SECONDS_MAX = 2_592_000  # WIRE.md §2: thirty days.
 UNLIMITED_LIFE_SCOPE = "sessions:forever"  # Granted by `*` and `sessions:*` only: ttl 0 ends by revocation alone.
 DEFAULT_SCOPES = ("read", "browse")
-PAGE_DEFAULT = 100
-PAGE_MAX = 500
 UNKNOWN = "There is no such session."
 PARENT_GONE = frozenset({"session_not_found", "session_expired", "session_revoked"})
 
@@ -72,31 +70,19 @@ class SessionShown(msgspec.Struct, frozen=True):
     delegation_depth: int
 
 
-class ListSessionsRequest(msgspec.Struct, frozen=True):
-    agent_id: str = ""
-    limit: int = PAGE_DEFAULT
-    cursor: str = ""
+class RevokeSessionRequest(msgspec.Struct, frozen=True):
+    """All below a session ends with it; `cascade` asks to be told which those are."""
 
-
-class SessionListed(msgspec.Struct, frozen=True):
     session_id: str
-    agent_id: str
-    parent_session_id: str
-    scopes: tuple[str, ...]
-    revoked: bool
-    created_at: float
-    expires_at: float
+    cascade: bool = False
 
 
-class SessionsListed(msgspec.Struct, frozen=True):
-    sessions: list[SessionListed]
-    count: int
-    next_cursor: str | None
+class SessionRevoked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`cascade_revoked`: the sessions below that were alive until now, at most 1,000 of them."""
 
-
-class SessionRevoked(msgspec.Struct, frozen=True):
     revoked: bool
     session_id: str
+    cascade_revoked: list[str] | None = None
 
 
 class CheckRequest(msgspec.Struct, frozen=True):
@@ -175,28 +161,9 @@ async def get_session(ctx: Context, caller: Caller, request: SessionNamed) -> Se
     )
 
 
-async def list_sessions(ctx: Context, caller: Caller, request: ListSessionsRequest) -> SessionsListed:
-    """List the tenant's sessions, ended ones too, newest first."""
-    if not 1 <= request.limit <= PAGE_MAX:
-        raise InvalidRequest(f"limit is 1 to {PAGE_MAX}", "limit")
-    rows = await read_sessions(ctx.store, caller.tenant, request.agent_id, request.cursor, request.limit)
-    sessions = [
-        SessionListed(
-            row.id,
-            row.agent_id,
-            row.parent_id or "",
-            row.scopes,
-            row.revoked_at is not None,
-            unix_seconds(row.created_at),
-            unix_seconds(row.expires_at or 0),
-        )
-        for row in rows
-    ]
-    return SessionsListed(sessions, len(sessions), rows[-1].id if len(rows) == request.limit else None)
-
-
-async def revoke_session(ctx: Context, caller: Caller, request: SessionNamed) -> SessionRevoked:
+async def revoke_session(ctx: Context, caller: Caller, request: RevokeSessionRequest) -> SessionRevoked:
     """End a session and all below it. Ending it twice is fine."""
+    ended = await _alive_below(ctx, caller, request.session_id) if request.cascade else None
     command = RevokeSession(op_id=ctx.new_op(), asked_by=caller.credential, session_id=request.session_id)
     try:
         await allowed(ctx, caller.tenant, command)
@@ -204,7 +171,7 @@ async def revoke_session(ctx: Context, caller: Caller, request: SessionNamed) ->
         if refused.refusal == "session_not_found":
             raise NotFound(UNKNOWN) from refused
         raise
-    return SessionRevoked(revoked=True, session_id=request.session_id)
+    return SessionRevoked(revoked=True, session_id=request.session_id, cascade_revoked=ended)
 
 
 async def check_session(ctx: Context, caller: Caller, request: CheckRequest) -> Checked:
@@ -225,6 +192,14 @@ async def check_ttl(ctx: Context, caller: Caller, ttl_seconds: int, operation: s
 def owns(caller: Caller, session_id: str) -> bool:
     """Tell whether the caller may look into a session: keys into all, agents and tokens into their own."""
     return caller.is_key or caller.session_id == session_id
+
+
+async def _alive_below(ctx: Context, caller: Caller, session_id: str) -> list[str]:
+    if await _own_living_session(ctx, caller, session_id) is None:
+        return []
+    below, now = await sessions_below(ctx.store, caller.tenant, session_id), ctx.clock()
+    gone = {session.id for session in below if session.refusal(now)}
+    return [session.id for session in below if session.id not in gone and gone.isdisjoint(session.lineage)]
 
 
 async def _own_living_session(ctx: Context, caller: Caller, session_id: str) -> Session | None:
@@ -257,17 +232,6 @@ OPERATIONS = (
         tag="sessions",
     ),
     Operation(
-        name="list_sessions",
-        method="GET",
-        path="/v1/sessions",
-        summary="List sessions",
-        scope="sessions:read",
-        request=ListSessionsRequest,
-        response=SessionsListed,
-        run=list_sessions,
-        tag="sessions",
-    ),
-    Operation(
         name="get_session",
         method="GET",
         path="/v1/sessions/{session_id}",
@@ -285,7 +249,7 @@ OPERATIONS = (
         path="/v1/sessions/{session_id}",
         summary="Revoke a session and all below it",
         scope="sessions:write",
-        request=SessionNamed,
+        request=RevokeSessionRequest,
         response=SessionRevoked,
         run=revoke_session,
         tag="sessions",
