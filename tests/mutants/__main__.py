@@ -1,0 +1,145 @@
+"""`make mutants`: break every rule in every small way, and see that a law or test notices.
+
+Ends with 1 unless at least KILLED_PERCENT_MIN of the mutants die and docs/mutants.md explains exactly the rest.
+"""
+
+import importlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from mutants.breeding import mutants_of
+from mutants.judging import Bench, Survey, convene, first_to_fail
+from mutants.mutant import Mutant
+from mutants.page import explained, lines_of
+from mutants.scope import PACKAGE, PAGE, files, module_of, name_of
+from mutants.swapping import import_instead, swap
+from mutants.trials import Verdict, aside, tried
+
+KILLED_PERCENT_MIN = 90
+VERDICTS: tuple[Verdict, ...] = ("killed", "timed out", "survived")
+WIDTH_CHARS = 110
+
+Trials = Iterator[tuple[Mutant, Callable[[], bool]]]
+
+
+class Run:
+    """One run over some files: what was bred, who judges, and what became of each mutant."""
+
+    def __init__(self, chosen: Sequence[str], scratch: Path) -> None:
+        self._scratch = scratch
+        self.sources = {name_of(path): path.read_bytes() for path in files() if not chosen or name_of(path) in chosen}
+        self.mutants = [mutant for file, source in self.sources.items() for mutant in mutants_of(file, source)]
+        self.verdicts: dict[Mutant, Verdict] = {}
+        self._survey = self._surveyed()
+
+    def judge(self) -> None:
+        """Try every mutant. Those outside functions first: the package must not be imported for them."""
+        self._take(self._reborn())
+        convene(Bench(lambda items: self._take(self._alive(items))), self._scratch / "live")
+
+    def survivors(self) -> list[Mutant]:
+        return [mutant for mutant in self.mutants if self.verdicts[mutant] == "survived"]
+
+    def _surveyed(self) -> Survey:
+        told = self._scratch / "survey.json"
+
+        def survey() -> None:
+            survey = Survey()
+            convene(survey, self._scratch / "survey")
+            told.write_text(survey.encoded(), encoding="utf-8")
+
+        aside(survey)
+        found = Survey.decoded(told.read_text(encoding="utf-8"))
+        if found.failed or not found.seconds:
+            sys.exit(f"these fail before anything is broken: {found.failed or 'there are none'}")
+        return found
+
+    def _take(self, trials: Trials) -> None:
+        for mutant, verdict in tried(trials):
+            if not mutant.after:
+                assert verdict == "survived", "the judges condemn what nobody changed"
+                continue
+            self.verdicts[mutant] = verdict
+            if verdict == "survived":
+                sys.stdout.write("\n".join([*lines_of([mutant]), ""]))
+            if len(self.verdicts) % 100 == 0:
+                sys.stdout.write(f"{len(self.verdicts)} of {len(self.mutants)}\n")
+
+    def _reborn(self) -> Trials:
+        """Mutants of lines that run once, when their module is imported: each in a program that starts."""
+        control = Mutant.unchanged(self.mutants[0].file)
+        yield control, partial(self._reborn_survives, control, sorted(self._survey.seconds), self._scratch / "control")
+        for number, mutant in enumerate(self.mutants):
+            if not mutant.live:
+                tests = self._survey.all_of(mutant.file)
+                yield mutant, partial(self._reborn_survives, mutant, tests, self._scratch / f"reborn-{number}")
+
+    def _reborn_survives(self, mutant: Mutant, tests: list[str], scratch: Path) -> bool:
+        import_instead(module_of(mutant.file), str(PACKAGE / mutant.file), self._mutated(mutant))
+        failed: list[str | None] = ["nothing was collected"]
+
+        def judge(items: dict[str, pytest.Item]) -> None:
+            failed[0] = first_to_fail([items[test] for test in tests], self._survey)
+
+        chosen = sorted({test.partition("::")[0] for test in tests})
+        convene(Bench(judge), scratch, chosen)
+        return failed[0] is None
+
+    def _alive(self, items: dict[str, pytest.Item]) -> Trials:
+        """Mutants of functions: exchanged in a fork of a program that has everything imported."""
+        control = Mutant.unchanged(self.mutants[0].file)
+        yield control, lambda: first_to_fail(list(items.values()), self._survey) is None
+        for mutant in self.mutants:
+            if mutant.live:
+                tests = [items[test] for test in self._survey.judges_of(mutant.file, mutant.lines)]
+                yield mutant, partial(self._alive_survives, mutant, tests)
+
+    def _alive_survives(self, mutant: Mutant, tests: list[pytest.Item]) -> bool:
+        swap(importlib.import_module(module_of(mutant.file)), mutant.function, self._mutated(mutant))
+        return first_to_fail(tests, self._survey) is None
+
+    def _mutated(self, mutant: Mutant) -> bytes:
+        return mutant.applied(self.sources[mutant.file])
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Judge all files with rules, or the chosen ones; return 0 if the page and the floor hold."""
+    with tempfile.TemporaryDirectory(prefix="haldir-mutants-") as folder:
+        run = Run(chosen, Path(folder))
+        run.judge()
+    console = Console(width=WIDTH_CHARS, markup=False, highlight=False, soft_wrap=True)
+    console.print(_table(run))
+    survived = Counter(mutant.name for mutant in run.survivors())
+    stated = explained(PAGE.read_text(encoding="utf-8"))
+    named = Counter({name: times for name, times in stated.items() if not chosen or name[0] in chosen})
+    for title, names in (
+        ("Survivors that docs/mutants.md does not explain:", survived - named),
+        ("Named there, but no survivors:", named - survived),
+    ):
+        if names:
+            console.print(title, *lines_of(names.elements()), sep="\n")
+    percent = 100 - 100 * sum(survived.values()) / len(run.mutants)
+    console.print(f"{percent:.1f} % of {len(run.mutants)} mutants killed; {KILLED_PERCENT_MIN} are required.")
+    return 0 if percent >= KILLED_PERCENT_MIN and survived == named else 1
+
+
+def _table(run: Run) -> Table:
+    table = Table("file", "mutants", *VERDICTS)
+    rows = {file: Counter[str]() for file in run.sources}
+    for mutant, verdict in run.verdicts.items():
+        rows[mutant.file][verdict] += 1
+    for file, counts in [*rows.items(), ("all", sum(rows.values(), Counter[str]()))]:
+        table.add_row(file, *map(str, (counts.total(), *(counts[verdict] for verdict in VERDICTS))))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""The judges: tests run inside this process, in an order of ours, each within bounds."""
+
+import json
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hypothesis
+import pytest
+from _pytest.runner import runtestprotocol
+
+from mutants.scope import PACKAGE, ROOT, SLOW, judges
+
+CPU_SECONDS = 2.0  # What a test may use beyond CPU_TIMES what it used before: a loop without an end takes no longer.
+CPU_TIMES = 3.0
+WAIT_SECONDS = 10.0  # What it may take in all, so that what waits for nobody ends too. Others may need the machine.
+WAIT_TIMES = 10.0
+MEMORY_BYTES_MAX = 3 << 30  # A list that grows without an end must not take the machine with it.
+
+Seen = dict[str, dict[str, list[int]]]
+"""By test, by file: the lines it runs."""
+
+
+class Survey:
+    """Runs every judge once, as it is: what each takes and which lines it runs."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.seen: Seen = {}
+        self.failed: list[str] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        for item in session.items:
+            lines: dict[str, set[int]] = {}
+            started = time.monotonic()
+            passed = _traced(lines, item)
+            self.seconds[item.nodeid] = time.monotonic() - started
+            self.seen[item.nodeid] = {file: sorted(found) for file, found in lines.items()}
+            if not passed:
+                self.failed.append(item.nodeid)
+        return True
+
+    def encoded(self) -> str:
+        return json.dumps([self.seconds, self.seen, self.failed])
+
+    @classmethod
+    def decoded(cls, text: str) -> "Survey":
+        survey = cls()
+        survey.seconds, survey.seen, survey.failed = json.loads(text)
+        return survey
+
+    def judges_of(self, file: str, lines: Iterable[int]) -> list[str]:
+        """Return the tests that run any of these lines, the quickest first."""
+        wanted = set(lines)
+        found = [test for test, files in self.seen.items() if wanted & set(files.get(file, ()))]
+        return sorted(found, key=lambda test: (round(self.seconds[test], 2), test))
+
+    def all_of(self, file: str) -> list[str]:
+        """Return the tests that run anything of a file: its own lines were run before they began."""
+        every = {line for files in self.seen.values() for line in files.get(file, ())}
+        return self.judges_of(file, every) or sorted(self.seconds)
+
+
+class Bench:
+    """What waits for the tests to be collected, and then does something with them."""
+
+    def __init__(self, work: Callable[[dict[str, pytest.Item]], None]) -> None:
+        self._work = work
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._work({item.nodeid: item for item in session.items})
+        return True
+
+
+def convene(plugin: object, scratch: Path, files: Sequence[str] = ()) -> int:
+    """Collect tests in this process and hand them to the plugin; Hypothesis always thinks of the same examples."""
+    hypothesis.settings.register_profile(
+        "mutants",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+        print_blob=False,
+    )
+    hypothesis.settings.load_profile("mutants")
+    chosen = [*files] or [str(path) for path in judges()]
+    options = ["--rootdir", str(ROOT), "--basetemp", str(scratch), "-o", "tmp_path_retention_policy=none"]
+    quiet = ["-s", "-o", "timeout=0", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    return int(pytest.main([*options, *quiet, *chosen], [_Sparing(), plugin]))
+
+
+def first_to_fail(items: Sequence[pytest.Item], survey: Survey) -> str | None:
+    """Run tests, each within its bounds, until one fails; return its id. Out of bounds this process ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    for item, following in zip_longest(items, items[1:]):
+        seconds = survey.seconds[item.nodeid]
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + CPU_TIMES * seconds)
+        signal.setitimer(signal.ITIMER_REAL, WAIT_SECONDS + WAIT_TIMES * seconds)
+        if not _passes(item, following):
+            return item.nodeid
+    return None
+
+
+class _Sparing:
+    """Leaves out what needs PostgreSQL."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if not SLOW.search(item.nodeid)]
+
+
+def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
+    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+
+
+def _traced(lines: dict[str, set[int]], item: pytest.Item) -> bool:
+    """Run a test and note the lines of the package that it runs, in whatever thread."""
+    prefix = f"{PACKAGE}/"
+
+    def on_call(frame: FrameType, _event: str, _arg: Any) -> Any:
+        path = frame.f_code.co_filename
+        if not path.startswith(prefix):
+            return None
+        found = lines.setdefault(path.removeprefix(prefix), set())
+
+        def on_line(frame: FrameType, _event: str, _arg: Any) -> Any:
+            found.add(frame.f_lineno)
+            return on_line
+
+        found.add(frame.f_lineno)
+        return on_line
+
+    threading.settrace(on_call)
+    sys.settrace(on_call)
+    try:
+        return _passes(item, None)
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)

@@ -1,0 +1,52 @@
+"""What is broken on purpose, and which tests must notice."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "haldir"
+PAGE = ROOT / "docs" / "mutants.md"
+
+# Where rules are kept; what others add there is judged without anybody listing it.
+SCOPE = (
+    "*/commands.py",
+    "operations/*_commands.py",
+    "gate/*.py",
+    "ledger/*.py",
+    "policy/**/*.py",
+    "journal/*.py",
+)
+SPARED = {"queries.py", "__init__.py"}  # SQL, which no test on these engines can judge; a docstring.
+
+# The tests in memory and on SQLite: some seconds in all. Servers, other processes and PostgreSQL are left out.
+JUDGES = (
+    "test_decisions*.py",
+    "test_journal*.py",
+    "test_kernel_money.py",
+    "test_laws*.py",
+    "test_policy_*.py",
+    "test_sweep.py",
+    "test_tree.py",
+    "test_watch_verify.py",
+)
+SLOW = re.compile("postgres|every_engine_tells_the_same_story")  # It needs both databases and takes seconds.
+
+
+def files() -> list[Path]:
+    """Return the files with rules, in one order."""
+    found = {path for pattern in SCOPE for path in PACKAGE.glob(pattern)}
+    return sorted(path for path in found if path.name not in SPARED)
+
+
+def judges() -> list[Path]:
+    """Return the files with tests, in one order."""
+    return sorted({path for pattern in JUDGES for path in (ROOT / "tests").glob(pattern)})
+
+
+def name_of(path: Path) -> str:
+    """Return how a file is called in tables and on the page."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def module_of(file: str) -> str:
+    return "haldir." + file.removesuffix(".py").replace("/", ".")

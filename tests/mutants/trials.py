@@ -1,0 +1,65 @@
+"""Trials in processes of their own: as many at once as there are processors, each told of as it ends."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeVar
+
+Verdict = Literal["killed", "survived", "timed out"]
+T = TypeVar("T")
+
+PARALLEL = os.cpu_count() or 1
+SURVIVED, KILLED, BROKEN = 0, 1, 3
+
+
+def tried(trials: Iterable[tuple[T, Callable[[], bool]]]) -> Iterator[tuple[T, Verdict]]:
+    """Run each trial in a fork of this process; it returns whether the mutant survived."""
+    running: dict[int, T] = {}
+    for subject, trial in trials:
+        if len(running) >= PARALLEL:
+            yield _ended(running)
+        running[_forked(trial)] = subject
+    while running:
+        yield _ended(running)
+
+
+def aside(work: Callable[[], None]) -> None:
+    """Do something in a fork of this process, so that nothing of it is left in this one."""
+
+    def trial() -> bool:
+        work()
+        return True
+
+    pid = _forked(trial)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != SURVIVED:
+        raise RuntimeError("the fork failed; its traceback stands above")
+
+
+def _forked(trial: Callable[[], bool]) -> int:
+    sys.stdout.flush()
+    if pid := os.fork():
+        return pid
+    complaints = os.dup(2)
+    try:
+        silence = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(silence, descriptor)
+        os._exit(SURVIVED if trial() else KILLED)
+    except BaseException:  # noqa: BLE001 - this process must end here, whatever happened.
+        os.write(complaints, traceback.format_exc().encode())
+    finally:
+        os._exit(BROKEN)
+
+
+def _ended(running: dict[int, T]) -> tuple[T, Verdict]:
+    pid, status = os.waitpid(-1, 0)
+    while pid not in running:  # Some child that a test left behind.
+        pid, status = os.waitpid(-1, 0)
+    subject, code = running.pop(pid), os.waitstatus_to_exitcode(status)
+    if code in {-signal.SIGPROF, -signal.SIGALRM}:
+        return subject, "timed out"
+    if code == BROKEN:
+        raise RuntimeError(f"{subject} could not be tried")
+    return subject, "survived" if code == SURVIVED else "killed"
