@@ -173,6 +173,19 @@ def test_the_log_is_shown_oldest_first_and_verifies(server: CliServer) -> None:
     assert server.run("audit", "verify").stdout.startswith("verify: ok, ")
 
 
+def test_the_log_is_searched_by_what_its_entries_say(server: CliServer) -> None:
+    opened = server.answer("session", "create", "searched")
+    server.run("pay", "authorize", opened["session_id"], "3")
+    lines = server.run("audit", "query", "--refused", "--agent", "searched", "--json").stdout.splitlines()
+    assert [json.loads(line)["code"] for line in lines] == ["spend_not_allowed"]
+    assert server.run("audit", "query", "--session", opened["session_id"]).stdout == ""
+    everything = server.run("audit", "query", "--session", opened["session_id"], "--all", "--limit", "1")
+    assert "refused spend_not_allowed" in everything.stdout
+    assert everything.stdout.count("\n") == 1
+    assert server.run("audit", "query", "--all", "--until", "2020-01-01").stdout == ""
+    assert server.run("audit", "query", "--since", "yesterday").exit_code == 4
+
+
 def test_following_the_log_prints_what_is_added(server: CliServer) -> None:
     command = (
         sys.executable,

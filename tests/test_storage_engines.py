@@ -1,7 +1,6 @@
 """The same contract for SQLite and PostgreSQL: rows in, the same rows out, all of a batch or nothing."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +19,6 @@ from haldir.storage.mapping import mapping
 from haldir.storage.memory import MemoryEngine
 from haldir.storage.postgres import positional
 from haldir.storage.rows import Credential, Entry, Head, Row, name_of
-from haldir.storage.sqlite import SqliteEngine
 from journal_samples import TABLES, TENANT, run_async
 
 OTHER = TenantId("fedcba9876543210")
@@ -273,34 +271,6 @@ async def test_a_closed_engine_is_unavailable(open_engine: OpenEngine) -> None:
         await engine.tenants()
     with pytest.raises(Unavailable):
         await save(engine, Budget("a", 1))
-
-
-def test_every_listing_of_the_log_walks_an_index(tmp_path: Path) -> None:
-    """Newest-first pages must not slow with the length of the log, whoever asks for whom and for what kinds."""
-
-    async def plans() -> list[str]:
-        engine = await SqliteEngine.open(tmp_path / "haldir.db")
-        found = []
-        for who in ("", "AND session_id = :who AND session_id <> ''", "AND agent_id = :who AND agent_id <> ''"):
-            for kinds in ("", "AND kind IN ('action.log', 'call.admit')"):
-                sql = f"""EXPLAIN QUERY PLAN SELECT body FROM entry WHERE tenant = :tenant {who} {kinds}
-                    AND (bundle, slot) < (:bundle, :slot) ORDER BY bundle DESC, slot DESC LIMIT 5"""
-                rows = await engine.fetch(sql, tenant=TENANT, who="w", bundle=1, slot=2)
-                found.append(" ".join(str(row[3]) for row in rows))
-        await engine.close()
-        return found
-
-    names = [
-        "sqlite_autoindex_entry_1",
-        "entry_listed",
-        "entry_by_session",
-        "entry_listed_by_session",
-        "entry_by_agent",
-        "entry_listed_by_agent",
-    ]
-    for plan, name in zip(asyncio.run(plans()), names, strict=True):
-        assert f"USING INDEX {name} " in plan
-        assert "TEMP B-TREE" not in plan
 
 
 def test_rows_are_plain_tuples_of_scalars_to_a_driver() -> None:

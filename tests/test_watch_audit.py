@@ -82,11 +82,58 @@ def test_entries_added_meanwhile_do_not_shift_the_pages(haldir: Haldir, sessions
         ("kind=nonsense", 0),
         ("flagged=true", 0),
         ("flagged=false&agent_id=ann", REPORTS),
+        ("allowed=true&agent_id=ann", REPORTS),
+        ("allowed=false&agent_id=ann", 0),
+        ("since=0&agent_id=ann", REPORTS),
+        ("since=1970-01-01&until=2999-12-31T23:59:59Z&agent_id=ann", REPORTS),
+        ("until=2020-01-01&agent_id=ann", 0),
+        ("since=2999-01-01&agent_id=ann", 0),
     ],
 )
 def test_filters_narrow_the_list_together(haldir: Haldir, sessions: list[str], query: str, count: int) -> None:
     assert sessions
     assert haldir.get(f"/v1/audit?{query}&limit=1000").body["count"] == count
+
+
+def test_a_period_holds_its_first_moment_and_not_its_last(haldir: Haldir, sessions: list[str]) -> None:
+    reports = haldir.get(f"/v1/audit?session_id={sessions[0]}&limit=1000").body["entries"]
+    later, earlier = reports[3], reports[9]
+    period = f"since={earlier['timestamp']:.6f}&until={later['timestamp']:.6f}"
+    found = [entry for page in pages(haldir, f"session_id={sessions[0]}&{period}", 2) for entry in page]
+    wanted = [entry for entry in reports if earlier["timestamp"] <= entry["timestamp"] < later["timestamp"]]
+    assert found == wanted
+    assert earlier in found
+    assert later not in found
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("since=yesterday", "since"),
+        ("until=-1", "until"),
+        ("until=1969-12-31", "until"),
+        ("since=1e9", "since"),
+        ("since=0001-01-01T00:00:00%2B14:00", "since"),
+        ("since=2026-01-02&until=2026-01-01", "since"),
+        ("allowed=perhaps", "allowed"),
+        ("limit=1001", "limit"),
+        ("limit=0", "limit"),
+        ("cursor=nonsense", "cursor"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_a_400(haldir: Haldir, query: str, field: str) -> None:
+    answer = haldir.get(f"/v1/audit?{query}")
+    assert (answer.status, answer.body["field"]) == (400, field)
+
+
+def test_refused_entries_of_every_kind_are_listed_where_they_are_asked_for(haldir: Haldir) -> None:
+    session = haldir.session(agent_id="poor")
+    refused = haldir.post("/v1/payments/authorize", {"session_id": session["session_id"], "amount": 2})
+    assert refused.status == 403
+    assert haldir.get(f"/v1/audit?session_id={session['session_id']}").body["count"] == 0
+    (entry,) = haldir.get("/v1/audit?allowed=false&agent_id=poor").body["entries"]
+    assert (entry["kind"], entry["code"]) == ("payment.authorize", "spend_not_allowed")
+    assert haldir.get("/v1/audit?allowed=false&agent_id=poor&kind=call.admit").body["count"] == 0
 
 
 def test_entries_are_chained_by_the_hashes_of_their_leaves(haldir: Haldir, sessions: list[str]) -> None:

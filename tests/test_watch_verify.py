@@ -163,7 +163,7 @@ TAMPERINGS = {
         ("head_altered", None),
     ),
     "an entry is added": (
-        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool, flagged, noticed FROM entry WHERE bundle = 0 AND slot = 9",
+        f"INSERT INTO entry SELECT tenant, 2, {ENTRIES - 512}, 'new', leaf, body, kind, session_id, agent_id, tool, flagged, noticed, code FROM entry WHERE bundle = 0 AND slot = 9",
         ("entry_beyond_head", ENTRIES),
     ),
     "the kind is edited": (
@@ -176,6 +176,7 @@ TAMPERINGS = {
     ),
     "the agent is edited": ("UPDATE entry SET agent_id = '' WHERE bundle = 2 AND slot = 1", ("column_altered", 513)),
     "the tool is edited": ("UPDATE entry SET tool = 'u' WHERE bundle = 0 AND slot = 12", ("column_altered", 12)),
+    "the refusal is edited": ("UPDATE entry SET code = 'x' WHERE bundle = 0 AND slot = 12", ("column_altered", 12)),
     "the op_id is edited": ("UPDATE entry SET op_id = 'u' WHERE bundle = 0 AND slot = 12", ("column_altered", 12)),
     "a tile is edited": ("UPDATE tile SET hashes = zeroblob(8192) WHERE level = 0 AND n = 1", ("tile_altered", 256)),
     "a tile is deleted": ("DELETE FROM tile WHERE level = 0 AND n = 1", ("tile_altered", 256)),

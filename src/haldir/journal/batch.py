@@ -211,6 +211,7 @@ def _entry(index: int, ask: Ask, body: bytes, decision: Decision, observation: O
         about.tool,
         flagged=any(notice.kind == ANOMALY for notice in observation.notices),
         noticed=bool(observation.notices),
+        code=decision.code,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
+from haldir.kernel.clock import parse_moment
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.money import BadAmount, parse_amount, parse_reported_cost
 from haldir.kernel.strict_json import Number
@@ -38,6 +39,10 @@ class Cost(int):
     """Micro-units of a cost that is only reported: a JSON number or numeric string, rounded up."""
 
 
+class Moment(int):
+    """An instant in microseconds, read from Unix seconds or from ISO 8601 text; without an offset it is UTC."""
+
+
 class JsonObject(dict[str, Any]):
     """A JSON object as `kernel.strict_json` read it, numbers by their text. Null is no object."""
 
@@ -56,6 +61,12 @@ class StatusResponse(msgspec.Struct, frozen=True):
 
     status: int
     body: msgspec.Raw
+
+
+def require_period(since: Moment | None, until: Moment | None) -> None:
+    """Refuse a period that ends before it begins."""
+    if since is not None and until is not None and until < since:
+        raise InvalidRequest("`since` must not be later than `until`", "since")
 
 
 def decode_request(request_type: type[S], members: Mapping[str, Any], texts: Mapping[str, str]) -> S:
@@ -228,6 +239,8 @@ def _custom(kind: type[Any], value: Any) -> Any:
         return Amount(parse_amount(_number_text(value)))
     if kind is Cost:
         return Cost(parse_reported_cost(value if isinstance(value, str) else _number_text(value)))
+    if kind is Moment:
+        return Moment(parse_moment(value if isinstance(value, str) else _number_text(value)))
     if kind is JsonObject and isinstance(value, dict):
         return JsonObject(value)
     raise ValueError("must be an object")

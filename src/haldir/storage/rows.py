@@ -78,7 +78,7 @@ class Head(Row, frozen=True):
 class Entry(Row, frozen=True):
     """The leaf at index bundle * 256 + slot. `body` is its record; the columns after it only help to find it.
 
-    Only `body` is under the tree. `kind` to `noticed` repeat what it says, and `verify` compares them.
+    Only `body` is under the tree. `kind` to `code` repeat what it says, and `verify` compares them.
     """
 
     TABLE: ClassVar[Table] = Table(
@@ -96,6 +96,7 @@ class Entry(Row, frozen=True):
     tool: str = ""
     flagged: bool = False
     noticed: bool = False
+    code: str = ""
 
     @property
     def index(self) -> int:

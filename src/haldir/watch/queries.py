@@ -1,17 +1,16 @@
-"""Reads of the log: pages of it newest first, and what verifying it looks at."""
+"""Reads of the log: pages of it, places in time, and what verifying it looks at."""
 
 from collections.abc import Sequence
 
-import msgspec
-
 from haldir.journal.proof import TileAt
+from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
 from haldir.storage.engine import Reader
 from haldir.storage.rows import BUNDLE, Entry, Head, Tile
-from haldir.watch.reading import LoggedEntry, logged_entry
+from haldir.watch.filter import END, EntryFilter, EntryPage, Span
+from haldir.watch.reading import logged_entry, read_time
 
-EVERY_KIND = "all"
-END = 2**63 - 1  # Above the index of any entry.
+SCANNED_MAX = 10_000  # Entries that one page looks at, however few of them are wanted: some milliseconds.
 
 # For the first entry the entry before it would stand in slot -1, where there is none.
 ENTRIES = """
@@ -22,13 +21,36 @@ SELECT entry.bundle, entry.slot, entry.leaf, (
     AND before.slot = (entry.bundle * 256 + entry.slot - 1) % 256
 ), entry.body
 FROM entry
-WHERE entry.tenant = :tenant AND (entry.bundle, entry.slot) < (:bundle, :slot)"""
-LISTED = "AND entry.kind IN ('action.log', 'call.admit')"  # As the partial indexes spell it.
-OF_KIND = "AND entry.kind = :kind"
-OF_SESSION = "AND entry.session_id = :session_id AND entry.session_id <> ''"  # As above.
-OF_AGENT = "AND entry.agent_id = :agent_id AND entry.agent_id <> ''"
-OF_TOOL = "AND entry.tool = :tool"
+WHERE entry.tenant = :tenant"""
+PLACES = "SELECT entry.bundle, entry.slot FROM entry WHERE entry.tenant = :tenant"
+WITHIN = """
+  AND (entry.bundle, entry.slot) >= (:first_bundle, :first_slot)
+  AND (entry.bundle, entry.slot) < (:end_bundle, :end_slot)"""
 NEWEST_FIRST = "ORDER BY entry.bundle DESC, entry.slot DESC LIMIT :limit"
+OLDEST_FIRST = "ORDER BY entry.bundle, entry.slot LIMIT :limit"
+
+# What a page can be narrowed to, first what leaves the fewest entries. Each is spelled as its index has it.
+INDEXED = {
+    "session_id": "AND entry.session_id = :session_id AND entry.session_id <> ''",
+    "flagged": "AND entry.flagged = 1",
+    "refused": "AND entry.code <> ''",
+    "agent_id": "AND entry.agent_id = :agent_id AND entry.agent_id <> ''",
+    "tool": "AND entry.tool = :tool AND entry.tool <> ''",
+    "kind": "AND entry.kind = :kind AND entry.kind <> ''",
+    "listed": "AND entry.kind IN ('action.log', 'call.admit')",
+}
+# The same so that no index matches: the first condition has its index, the others look at what that finds.
+FURTHER = {
+    "refused": "AND entry.code || '' <> ''",
+    "flagged": "AND entry.flagged + 0 = 1",
+    "agent_id": "AND entry.agent_id || '' = :agent_id",
+    "tool": "AND entry.tool || '' = :tool",
+    "kind": "AND entry.kind || '' = :kind",
+    "listed": "AND entry.kind || '' IN ('action.log', 'call.admit')",
+    "allowed": "AND entry.code || '' = ''",
+}
+
+BODY_AT = "SELECT body FROM entry WHERE tenant = :tenant AND bundle = :bundle AND slot = :slot"
 
 BEYOND = """
 SELECT bundle, slot FROM entry WHERE tenant = :tenant AND (bundle, slot) >= (:bundle, :slot)
@@ -36,34 +58,76 @@ ORDER BY bundle, slot LIMIT 1
 """
 
 
-class EntryFilter(msgspec.Struct, frozen=True):
-    """Which entries are wanted; "" is any. `kind` "" is what GET /v1/audit lists by default."""
+async def find_entries(
+    reader: Reader, tenant: TenantId, wanted: EntryFilter, span: Span, limit: int, *, oldest_first: bool = False
+) -> EntryPage:
+    """Return up to `limit` entries of a stretch, by default its newest, in bounded time however long the log is.
 
-    kind: str = ""
-    session_id: str = ""
-    agent_id: str = ""
-    tool: str = ""
+    Where several conditions meet, a page ends after SCANNED_MAX entries of the first one, even without any entry.
+    """
+    names = wanted.conditions
+    driving = [INDEXED[name] for name in names[:1] if name in INDEXED]
+    further = [FURTHER[name] for name in names[len(driving) :]]
+    order = OLDEST_FIRST if oldest_first else NEWEST_FIRST
+    looked_at: Span | None = span
+    if further:
+        places = "\n".join([PLACES, *driving, WITHIN, order, "OFFSET :offset"])
+        values = wanted.values_of(names[0])
+        looked_at = await _within_reach(reader, tenant, places, span, values=values, oldest_first=oldest_first)
+    if looked_at is None:
+        return EntryPage([], None)
+    sql = "\n".join([ENTRIES, *driving, *further, WITHIN, order])
+    found = await reader.fetch(sql, tenant=tenant, limit=limit, **_bounds(looked_at), **wanted.values_of(*names))
+    entries = [logged_entry(*row) for row in found]
+    if len(entries) == limit:
+        looked_at = looked_at.as_far_as(entries[-1].index, oldest_first=oldest_first)
+    return EntryPage(entries, span.beyond(looked_at, oldest_first=oldest_first))
 
 
-async def newest_entries(
-    reader: Reader, tenant: TenantId, wanted: EntryFilter, before: int, limit: int
-) -> list[LoggedEntry]:
-    """Return up to `limit` entries whose index is below `before`, newest first."""
-    conditions = [] if wanted.kind else [LISTED]
-    params: dict[str, str] = {}
-    for name, value, condition in (
-        ("kind", wanted.kind, OF_KIND),
-        ("session_id", wanted.session_id, OF_SESSION),
-        ("agent_id", wanted.agent_id, OF_AGENT),
-        ("tool", wanted.tool, OF_TOOL),
-    ):
-        if value and (name, value) != ("kind", EVERY_KIND):
-            conditions.append(condition)
-            params[name] = value
-    sql = "\n".join([ENTRIES, *conditions, NEWEST_FIRST])
-    bundle, slot = divmod(before, BUNDLE)
-    found = await reader.fetch(sql, tenant=tenant, bundle=bundle, slot=slot, limit=limit, **params)
-    return [logged_entry(*row) for row in found]
+async def _within_reach(
+    reader: Reader, tenant: TenantId, places: str, span: Span, *, values: dict[str, str], oldest_first: bool
+) -> Span | None:
+    """Return the stretch of the next SCANNED_MAX entries of one index; None if there are none."""
+    edges = []
+    for offset in (0, SCANNED_MAX - 1):
+        found = await reader.fetch(places, tenant=tenant, limit=1, offset=offset, **_bounds(span), **values)
+        edges += [bundle * BUNDLE + slot for bundle, slot in found]
+    if not edges:
+        return None
+    from_nearest = Span(edges[0], span.end) if oldest_first else Span(span.first, edges[0] + 1)
+    return from_nearest.as_far_as(edges[1], oldest_first=oldest_first) if len(edges) > 1 else from_nearest
+
+
+def _bounds(span: Span) -> dict[str, int]:
+    (first_bundle, first_slot), (end_bundle, end_slot) = divmod(span.first, BUNDLE), divmod(span.end, BUNDLE)
+    return {"first_bundle": first_bundle, "first_slot": first_slot, "end_bundle": end_bundle, "end_slot": end_slot}
+
+
+async def span_of(reader: Reader, tenant: TenantId, since: Micros | None, until: Micros | None) -> Span:
+    """Return the entries from `since` on and before `until`, where those are given."""
+    if since is None and until is None:
+        return Span()
+    head = await read_head(reader, tenant)
+    first = 0 if since is None else await first_index_at(reader, tenant, head.size, since)
+    end = END if until is None else await first_index_at(reader, tenant, head.size, until)
+    return Span(first, end)
+
+
+async def first_index_at(reader: Reader, tenant: TenantId, size: int, at: Micros) -> int:
+    """Return the index of the first of `size` entries that is not older than `at`, or `size`.
+
+    Found by halving: entries are in time order, so the log needs no index by time.
+    """
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        bundle, slot = divmod(middle, BUNDLE)
+        found = await reader.fetch(BODY_AT, tenant=tenant, bundle=bundle, slot=slot)
+        if found and read_time(found[0][0]) >= at:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 async def read_head(reader: Reader, tenant: TenantId) -> Head:

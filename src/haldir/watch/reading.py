@@ -3,6 +3,7 @@
 import msgspec
 
 from haldir.journal.command import Record
+from haldir.kernel.clock import Micros
 from haldir.storage.rows import BUNDLE
 
 
@@ -45,3 +46,15 @@ def read_body(body: bytes) -> tuple[Record, Asked]:
         return record, msgspec.json.decode(record.command, type=Asked)
     except msgspec.DecodeError as error:
         raise Unreadable(str(error)) from error
+
+
+def read_time(body: bytes) -> Micros:
+    """Return when the entry was decided. Raises Unreadable."""
+    try:
+        return msgspec.json.decode(body, type=_Dated).at
+    except msgspec.DecodeError as error:
+        raise Unreadable(str(error)) from error
+
+
+class _Dated(msgspec.Struct, frozen=True):
+    at: Micros

@@ -153,6 +153,7 @@ class LogCheck:
             "tool": (entry.tool, record.about.tool),
             "flagged": (entry.flagged, bool(record.flags)),
             "noticed": (entry.noticed, bool(record.notices)),
+            "code": (entry.code, record.code),
         }
         for column, (stored, signed) in said.items():
             if stored != signed:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from haldir.faces.cli.audit_filters import asked, narrowed
 from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain
@@ -46,6 +47,16 @@ def tail(
 
 
 @audit.command()
+@narrowed
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many at most.")
+@speaks_rest
+def query(remote: Remote, *, limit: int, **filters: Any) -> None:
+    """Print the newest entries that meet all conditions, newest first; with --json one entry a line."""
+    for entry in itertools.islice(_backwards(remote, asked(filters), min(limit, PAGE)), limit):
+        remote.show(entry, _print_entry)
+
+
+@audit.command()
 @speaks_rest
 def verify(remote: Remote) -> None:
     """Have the server recompute its whole log; `haldir fsck` does so without a server."""
@@ -57,14 +68,14 @@ def verify(remote: Remote) -> None:
 
 def _since(remote: Remote, query: dict[str, str | None], seen: str) -> list[Json]:
     """Return the entries after `seen`, oldest first. Entry ids sort as the log does."""
-    fresh = itertools.takewhile(lambda entry: entry["entry_id"] > seen, _backwards(remote, query))
+    fresh = itertools.takewhile(lambda entry: entry["entry_id"] > seen, _backwards(remote, query, PAGE))
     return list(fresh)[::-1]
 
 
-def _backwards(remote: Remote, query: dict[str, str | None]) -> Iterator[Json]:
+def _backwards(remote: Remote, query: dict[str, str | None], page_size: int) -> Iterator[Json]:
     cursor: Any = None
     while True:
-        page = remote.get("/v1/audit", limit=PAGE, cursor=cursor, **query)
+        page = remote.get("/v1/audit", limit=page_size, cursor=cursor, **query)
         yield from page["entries"]
         cursor = page.get("next_cursor")
         if not cursor:
@@ -76,10 +87,11 @@ def _print_entry(entry: Json) -> None:
     tool = ".".join(filter(None, (entry["upstream"], entry["tool"])))
     cost = f" {amount(entry['cost_usd'])} USD" if entry["cost_usd"] else ""
     verdict = "allowed" if entry["allowed"] else f"refused {entry['code']}: {entry['reason']}"
+    flag = f"  FLAGGED: {entry['flag_reason']}" if entry["flagged"] else ""
     what = " ".join(filter(None, (entry["action"], tool)))
     who = " ".join(filter(None, (entry["agent_id"], entry["session_id"])))
     number = int(entry["entry_id"].removeprefix("aud_"))
-    click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}"))
+    click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}{flag}"))
 
 
 def _print_verdict(answer: Json) -> None:

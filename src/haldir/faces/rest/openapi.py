@@ -24,7 +24,7 @@ from haldir.kernel.errors import (
     Unavailable,
 )
 from haldir.operations.catalogue import Operation
-from haldir.operations.wire import Amount, Cost, JsonObject, StatusResponse, WholeBody
+from haldir.operations.wire import Amount, Cost, JsonObject, Moment, StatusResponse, WholeBody
 
 Schema = dict[str, Any]
 
@@ -183,6 +183,8 @@ def _custom(kind: type) -> Schema:
         }
     if kind is Cost:
         return {"type": ["number", "string"], "description": "Whole units of money, rounded up to a millionth."}
+    if kind is Moment:
+        return {"type": ["number", "string"], "description": "Unix seconds, or ISO 8601 text."}
     if kind is JsonObject:
         return {"type": "object"}
     raise NotImplementedError(kind)

@@ -18,8 +18,9 @@ from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed
-from haldir.operations.wire import Cost
-from haldir.watch.queries import END, EntryFilter, newest_entries
+from haldir.operations.wire import Cost, Moment, require_period
+from haldir.watch.filter import END, EntryFilter, Span
+from haldir.watch.queries import find_entries, span_of
 from haldir.watch.verify import Finding, Pin, verify_log
 
 ACTION_CHARS_MAX = 128  # A word for what was done; what more there is to say goes into the details.
@@ -51,13 +52,20 @@ class ActionLogged(msgspec.Struct, frozen=True):
 
 
 class QueryAuditRequest(msgspec.Struct, frozen=True):
-    """Filters; absent is any. `kind`: `all`, or one kind of command; absent is actions and tool calls."""
+    """Filters; absent is any. `kind`: `all`, or one kind of command; absent is actions and tool calls.
+
+    `flagged=true` and `allowed=false` look at every kind unless one is named. `since` is within the period that is
+    asked for, `until` is not.
+    """
 
     session_id: str = ""
     agent_id: str = ""
     tool: str = ""
     kind: str = ""
     flagged: bool = False
+    allowed: bool | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Page = PAGE_DEFAULT
     cursor: str = ""
 
@@ -139,16 +147,16 @@ async def log_action(ctx: Context, caller: Caller, request: LogActionRequest) ->
 
 
 async def query_audit(ctx: Context, caller: Caller, request: QueryAuditRequest) -> AuditPage:
-    """List entries, newest first."""
+    """List entries, newest first. A page may hold fewer than `limit`, even none, and still have a `next_cursor`."""
     before = _read_cursor(request.cursor) if request.cursor else END
-    if request.flagged:  # Nothing is flagged before there are anomaly rules.
-        return AuditPage(0, [], None)
-    wanted = EntryFilter(request.kind, request.session_id, request.agent_id, request.tool)
-    found = await newest_entries(ctx.store, caller.tenant, wanted, before, request.limit)
-    entries = await shown_entries(ctx, caller.tenant, found)
-    more = len(found) == request.limit or len(entries) < len(found)
-    next_cursor = _cursor(found[len(entries) - 1].index) if more and entries else None
-    return AuditPage(len(entries), entries, next_cursor)
+    require_period(request.since, request.until)
+    period = await span_of(ctx.store, caller.tenant, request.since, request.until)
+    span = Span(period.first, min(before, period.end))
+    found = await find_entries(ctx.store, caller.tenant, _wanted(request), span, request.limit)
+    entries = await shown_entries(ctx, caller.tenant, found.entries)
+    if len(entries) < len(found.entries):  # The page ends early, and the next one goes on right there.
+        return AuditPage(len(entries), entries, _cursor(found.entries[len(entries) - 1].index))
+    return AuditPage(len(entries), entries, _cursor(found.rest.end) if found.rest else None)
 
 
 async def verify_audit(ctx: Context, caller: Caller, _request: VerifyAuditRequest) -> AuditVerified:
@@ -187,6 +195,17 @@ async def tree_head(ctx: Context, caller: Caller, _request: TreeHeadRequest) -> 
         tenant_id=caller.tenant,
         checkpoint=head.checkpoint,
         verifier_key=signer.verifier_key(caller.tenant),
+    )
+
+
+def _wanted(request: QueryAuditRequest) -> EntryFilter:
+    return EntryFilter(
+        kind=request.kind,
+        session_id=request.session_id,
+        agent_id=request.agent_id,
+        tool=request.tool,
+        flagged=request.flagged,
+        allowed=request.allowed,
     )
 
 
