@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from court import Court, told
-from haldir.gate.commands import CreateKey, RevokeSession
-from haldir.journal.command import CredentialRef
+from haldir.gate.commands import CreateAgent, CreateKey, RevokeAgent, RevokeSession
+from haldir.journal.command import Command, CredentialRef
 from haldir.kernel.clock import MINUTE
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.payment_commands import PaymentResolved
@@ -140,6 +140,25 @@ def test_an_expired_session_captures_by_a_key_alone(court: Court, asked_by: Cred
     court.now += MINUTE
     outcome = court.capture("a", asked_by=asked_by)
     assert (outcome.code or "allowed") == after_expiry
+
+
+@pytest.mark.parametrize(
+    ("revoke", "code"),
+    [
+        (RevokeSession(op_id="1" * 32, session_id="s"), "session_revoked"),
+        (RevokeSession(op_id="1" * 32, session_id="p"), "session_revoked"),
+        (RevokeAgent(op_id="1" * 32, name="bot"), "agent_revoked"),
+    ],
+)
+def test_that_a_session_expired_hides_no_revocation_from_a_capture(court: Court, revoke: Command, code: str) -> None:
+    create_agent = CreateAgent(op_id=court.op(), name="bot", sha256="b", scopes=(), limit_micros=None, ttl_seconds=0)
+    assert court.apply(create_agent).allowed
+    court.session("p", "execute", limit_micros=10)
+    court.session("s", "execute", parent="p", agent_id="bot", limit_micros=10, ttl_seconds=60)
+    assert court.pay("s", 5, payment_id="a", capture=False).allowed
+    court.now += MINUTE
+    assert court.apply(revoke).allowed
+    assert court.capture("a", asked_by=KEY).code == code
 
 
 def test_a_revoked_session_captures_nothing_but_its_money_can_be_given_back(court: Court) -> None:

@@ -71,6 +71,8 @@ def _is_silent(node: ast.AST) -> bool:
             return True
         case ast.keyword(arg=name) if name in STRUCTURE:
             return True
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            return True
         case ast.Raise(exc=ast.Name(id="NotImplementedError")):
             return True
         case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(value=ast.Name(id=name))):

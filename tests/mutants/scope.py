@@ -20,7 +20,9 @@ SPARED = {"queries.py", "__init__.py"}  # SQL, which no test on these engines ca
 
 # The tests in memory and on SQLite: some seconds in all. Servers, other processes and PostgreSQL are left out.
 JUDGES = (
-    "test_decisions*.py",
+    "test_*decisions*.py",
+    "test_anomalies.py",
+    "test_payments.py",
     "test_journal*.py",
     "test_kernel_money.py",
     "test_laws*.py",

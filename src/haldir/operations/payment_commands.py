@@ -107,10 +107,9 @@ class CapturePayment(Command, frozen=True, tag="payment.capture"):
         return closed(rows, payment, reservation, posted_micros, now)
 
     def _session_refusal(self, rows: WorkingSet, payment: Payment, now: Micros) -> Refusal | None:
-        refusal = session_refusal(rows, payment.session_id, now)
-        if refusal and refusal[0] == "session_expired" and self.asked_by.kind == "key":
-            return None
-        return refusal
+        # By a key as of the reservation, when nothing had expired; what was revoked since counts all the same.
+        at = payment.created_at if self.asked_by.kind == "key" else now
+        return session_refusal(rows, payment.session_id, at)
 
 
 class VoidPayment(Command, frozen=True, tag="payment.void"):
