@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ from haldir.policy.judgement import Judgement
 from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
 from haldir.proxy.model import ToolRule, Upstream
 from haldir.storage.memory import MemoryEngine
-from haldir.storage.rows import BUNDLE, Entry, Row
+from haldir.storage.rows import BUNDLE, Entry, Part, Row
 
 TENANT = TenantId("0123456789abcdef")
 START: Micros = 1_800_000_000 * SECOND
@@ -50,9 +51,9 @@ class Court:
     def op(self) -> str:
         return f"{next(self._numbers):032x}"
 
-    def apply(self, command: Command) -> Outcome:
+    def apply(self, command: Command, parts: Sequence[Part] = ()) -> Outcome:
         self._runner.run(self._decide_by_what_it_names(command))
-        return self._runner.run(self._journal.apply(TENANT, command))
+        return self._runner.run(self._journal.apply(TENANT, command, parts))
 
     def row(self, row_type: type[R], *key: Any) -> R | None:
         found = self._runner.run(self._load(row_type, key))

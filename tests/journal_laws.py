@@ -21,6 +21,7 @@ from haldir.operations.call_commands import Admit, Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
+from haldir.operations.secret_commands import RevealSecret
 from haldir.policy.judgement import RateAbove
 from haldir.proxy.model import Call
 from haldir.storage.memory import MemoryEngine
@@ -139,7 +140,12 @@ def assert_nothing_runs_after_a_revocation(
                 ended.add(f"agent:{name}")
             case RevokeKey(prefix=name):
                 ended.add(f"key:{name}")
-            case Admit(session_id=name) | AuthorizePayment(session_id=name) | LogAction(session_id=name):
+            case (
+                Admit(session_id=name)
+                | AuthorizePayment(session_id=name)
+                | LogAction(session_id=name)
+                | RevealSecret(session_id=name)
+            ):
                 for session in (sessions[link] for link in (name, *sessions[name].lineage)):
                     assert not {f"session:{session.id}", f"agent:{session.agent_id}"} & ended
                     assert session.expires_at is None or record.at < session.expires_at

@@ -21,6 +21,7 @@ from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
+from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
 from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 from haldir.webhooks.model import Webhook, WebhookCount, WebhookDelivery, WebhookProgress, WebhookRetry
 
@@ -40,9 +41,12 @@ STATE: tuple[type[Row], ...] = (
     PolicyEpoch,
     RateWindow,
     Reservation,
+    SecretVersion,
     Session,
     StoredPolicy,
+    StoredSecret,
     Tenant,
+    TenantKeyVersions,
     Tool,
     ToolUsed,
     Upstream,
@@ -108,6 +112,18 @@ class Outdated(Command, frozen=True, tag="test.outdated"):
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         return STALE if rows.get(Budget, self.holder) is None else allow()
+
+
+class Erase(Command, frozen=True, tag="test.erase"):
+    """Let parts go."""
+
+    digests: tuple[str, ...]
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        return ()
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        return allow(erases=self.digests)
 
 
 def ticking(start: Micros = 1_800_000_000 * SECOND, step: Micros = SECOND) -> Clock:

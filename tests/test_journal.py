@@ -27,6 +27,7 @@ from journal_samples import (
     SIGNER,
     TENANT,
     Break,
+    Erase,
     Outdated,
     Spend,
     entries_of,
@@ -327,6 +328,28 @@ async def test_parts_are_stored_once_and_only_for_what_was_allowed(open_engine: 
         await log.apply(TENANT, spend("a"), [Part("d5", 1, b"repeated")])
     parts = [Part("d1", 1, b"sealed"), Part("d2", 1, b"too"), Part("d3", 0, b"new")]
     assert await rows_of(engine, TENANT, Part) == parts
+    await engine.close()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@run_async
+async def test_an_erased_part_is_gone_unless_it_is_brought_again(open_engine: OpenEngine, at_once: bool) -> None:  # noqa: FBT001 - pytest hands arguments over by name.
+    engine = await open_engine()
+    story: list[tuple[Command, list[Part]]] = [
+        (spend("a"), [Part("d1", 1, b"1"), Part("d2", 1, b"2"), Part("d3", 1, b"3")]),
+        (Erase(op_id="b", digests=("d1", "unknown")), []),
+        (Erase(op_id="c", digests=("d2",)), [Part("d2", 2, b"another")]),
+        (spend("d"), [Part("d4", 1, b"4"), Part("d1", 1, b"1 again")]),
+        (Erase(op_id="e", digests=("d4", "d3")), []),
+        (spend("f"), [Part("d2", 3, b"too late")]),
+    ]
+    async with journal(engine) as log:
+        if at_once:
+            await asyncio.gather(*(log.apply(TENANT, command, parts) for command, parts in story))
+        else:
+            for command, parts in story:
+                await log.apply(TENANT, command, parts)
+    assert await rows_of(engine, TENANT, Part) == [Part("d1", 1, b"1 again"), Part("d2", 2, b"another")]
     await engine.close()
 
 

@@ -31,6 +31,7 @@ from haldir.operations.commands import AnyCommand
 from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
+from haldir.operations.secret_commands import RevealSecret
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.policy.hours import WEEKDAYS
 from haldir.policy.judgement import Judgement, Pending
@@ -49,6 +50,8 @@ from haldir.storage.memory import MemoryEngine
 from haldir.storage.postgres import PostgresEngine
 from haldir.storage.rows import Entry, Part, Tile
 from haldir.storage.sqlite import SqliteEngine
+from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret, WrappedSecret
+from haldir.vault.model import SecretVersion, TenantKeyVersions
 from haldir.watch.anomaly_rules import AnomalyRule, CallRate, Condition, FirstUse, OffHours, RefusalBurst, SpendSpike
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
 from haldir.webhooks.commands import (
@@ -65,6 +68,7 @@ from journal_samples import SIGNER, entries_of, rows_of, state_of, tree_of
 
 AGENTS, TOOLS, UPSTREAMS, POLICIES = ("alpha", "beta"), ("read", "write", "pay"), ("files", "bank"), ("p1", "p2", "p3")
 SCOPES = ("read", "execute", "execute:files", "execute:bank:pay", "spend", "*")
+SECRETS = ("s1", "s2")
 STORIES = 80
 STEPS = 40
 
@@ -170,6 +174,14 @@ class Story(RuleBasedStateMachine):
         self._ask(RemoveAnomalyRule, rule_id="gone")
         self._ask(RegisterWebhook, name="w", events=("all",), url_digest="u", secret_digest="s")
         self._change_webhook(1)
+        self._ask(RotateTenantKey, version=2, digest="key2")
+        self._store_secret("s0", "read", 2)
+        self._ask(RewrapSecrets, key_version=2, wrapped=(WrappedSecret("s0", 1),))
+        self._send()
+        standing = self._standing("s0")
+        assert standing is not None
+        self._ask(RevealSecret, name="s0", session_id=rich, value_digest=standing.digest)
+        self._ask(DeleteSecret, name="s0")
         self._ask(RevokeSession, session_id=rich)
         self._ask(RevokeAgent, name="gamma")
         self._ask(RevokeKey, prefix="hld_x")
@@ -324,6 +336,30 @@ class Story(RuleBasedStateMachine):
     def change_a_webhook(self, webhook_id: int) -> None:
         self._change_webhook(webhook_id)
 
+    @rule(name=st.sampled_from(SECRETS), scope=st.sampled_from(["read", "pay"]), behind=st.sampled_from([0, 0, 0, 1]))
+    def store_secret(self, name: str, scope: str, behind: int) -> None:
+        self._store_secret(name, scope, self._key_version() - behind)
+
+    @rule(name=st.sampled_from(SECRETS))
+    def delete_secret(self, name: str) -> None:
+        self._ask(DeleteSecret, name=name)
+
+    @rule(name=st.sampled_from(SECRETS), session_id=sessions, data=st.data())
+    def reveal_secret(self, name: str, session_id: str, data: st.DataObject) -> None:
+        asker, standing = data.draw(self._askers(session_id)), self._standing(name)
+        digest = standing.digest if standing else ""
+        self._ask(RevealSecret, asker, name=name, session_id=session_id, value_digest=digest)
+
+    @rule(names=st.sets(st.sampled_from(SECRETS)), rotate=st.booleans())
+    def rotate(self, names: set[str], rotate: bool) -> None:  # noqa: FBT001 - as above.
+        key_version = self._key_version() + rotate
+        if rotate:
+            self._ask(RotateTenantKey, parts=[Part(f"key{key_version}", 0, b"")], version=key_version, digest="k")
+        standing = [each for each in map(self._standing, sorted(names)) if each]
+        parts = [Part(each.digest, key_version, b"wrapped by %d" % key_version) for each in standing]
+        wrapped = tuple(WrappedSecret(each.name, each.version) for each in standing)
+        self._ask(RewrapSecrets, parts=parts, key_version=key_version, wrapped=wrapped)
+
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
         self.burst.append((data.draw(st.sampled_from(self.asked)), []))
@@ -417,6 +453,27 @@ class Story(RuleBasedStateMachine):
         command = kind(op_id=f"op{next(self.numbers):04d}", asked_by=asked_by, **fields)
         self.asked.append(command)
         self.burst.append((command, list(parts)))
+
+    def _store_secret(self, name: str, scope: str, key_version: int) -> None:
+        digest = f"secret{next(self.numbers)}"
+        self._ask(
+            StoreSecret,
+            parts=[Part(digest, key_version, digest.encode())],
+            name=name,
+            value_digest=digest,
+            key_version=key_version,
+            scope_required=scope,
+            exposure="reveal",
+        )
+
+    def _standing(self, name: str) -> SecretVersion | None:
+        """Return the version of a secret that the last burst left."""
+        versions = self.lab.runner.run(rows_of(self.memory, self.tenant, SecretVersion))
+        return next((each for each in versions if each.name == name and each.erased_at is None), None)
+
+    def _key_version(self) -> int:
+        versions = self.lab.runner.run(rows_of(self.memory, self.tenant, TenantKeyVersions))
+        return versions[0].newest if versions else 1
 
     def _askers(self, session_id: str) -> st.SearchStrategy[CredentialRef]:
         own = CredentialRef("session", session_id)

@@ -13,10 +13,11 @@ import pytest
 
 from haldir.journal.checkpoint import verify_checkpoint
 from haldir.kernel.errors import Unavailable
+from haldir.storage.rows import Part
 from haldir.storage.sqlite import SqliteEngine
 from haldir.storage.sqlite_file import FileInUse
 from haldir.storage.sqlite_reader import SqliteReader
-from journal_samples import SIGNER, TENANT, Spend, entries_of, journal, run_async, tree_of
+from journal_samples import SIGNER, TENANT, Erase, Spend, entries_of, journal, run_async, tree_of
 
 WRITER = """
 import asyncio, sys
@@ -163,3 +164,22 @@ async def _verify(path: Path, acknowledged: set[str]) -> None:
         assert (signed.size, signed.root) == (tree.size, tree.root())
         assert (await log.apply(TENANT, Spend(op_id=f"after {tree.size}", holder="h", micros=1))).index == tree.size
     await engine.close()
+
+
+@pytest.mark.parametrize("size_bytes", [60, 60_000])
+@run_async
+async def test_nothing_of_an_erased_part_is_left_in_the_database_file(tmp_path: Path, size_bytes: int) -> None:
+    mark = b"sealed words"
+    erased = Part("d1", 1, mark * (size_bytes // len(mark)))
+    engine = await SqliteEngine.open(tmp_path / "haldir.db")
+    async with journal(engine) as log:
+        for n in range(20):
+            await log.apply(TENANT, Spend(op_id=f"a{n}", holder="h", micros=1), [Part(f"k{n}", 1, bytes(5_000))])
+        await log.apply(TENANT, Spend(op_id="b", holder="h", micros=1), [erased])
+    await engine.close()  # Moves all that the WAL has into the file.
+    assert mark in (tmp_path / "haldir.db").read_bytes()
+    engine = await SqliteEngine.open(tmp_path / "haldir.db")
+    async with journal(engine) as log:
+        await log.apply(TENANT, Erase(op_id="c", digests=("d1",)))
+    await engine.close()
+    assert mark not in (tmp_path / "haldir.db").read_bytes()

@@ -44,7 +44,11 @@ def opened(root: Secret[bytes] = ROOT) -> Keyring:
 
 
 def keys_of(keyring: Keyring, tenant: TenantId = ALICE, op: OpId = OP) -> TenantKeys:
-    return keyring.data_key_from(keyring.new_data_key(op, tenant), tenant)
+    return keys_from(keyring, keyring.new_data_key(op, tenant), tenant)
+
+
+def keys_from(keyring: Keyring, data_key: Part, tenant: TenantId = ALICE) -> TenantKeys:
+    return TenantKeys(tenant, {1: keyring.data_key_from(data_key, tenant)}, os.urandom)
 
 
 async def found(engine: Engine, tenant: TenantId, data_key: Part, *more: Part) -> None:
@@ -130,8 +134,8 @@ def test_a_retry_makes_the_same_data_key_under_the_same_digest() -> None:
     first, again = keyring.new_data_key(OP, ALICE), keyring.new_data_key(OP, ALICE)
     assert first.digest == again.digest
     assert first.key_version == 0
-    sealed = keyring.data_key_from(first, ALICE).seal(b"kept", "policy")
-    assert keyring.data_key_from(again, ALICE).open(sealed) == b"kept"
+    sealed = keys_from(keyring, first).seal(b"kept", "policy")
+    assert keys_from(keyring, again).open(sealed) == b"kept"
     assert keyring.new_data_key(OpId("1"), ALICE).digest != first.digest
 
 
@@ -151,7 +155,7 @@ def test_a_data_key_opens_for_its_tenant_only() -> None:
 def test_a_tenants_keys_are_found_in_the_store(store: Engine, runner: asyncio.Runner) -> None:
     keyring = runner.run(Keyring.open(store, ROOT, SOURCE, os.urandom))
     data_key = keyring.new_data_key(OP, ALICE)
-    secret = keyring.data_key_from(data_key, ALICE).seal(b"kept", "policy")
+    secret = keys_from(keyring, data_key).seal(b"kept", "policy")
     runner.run(found(store, ALICE, data_key, secret))
     restarted = runner.run(Keyring.open(store, ROOT, SOURCE, os.urandom))
     keys = runner.run(restarted.tenant(ALICE))
@@ -220,9 +224,9 @@ def test_a_part_opens_only_as_itself_and_for_its_tenant() -> None:
 
 def test_one_data_key_under_two_names_of_tenants_still_keeps_their_parts_apart() -> None:
     data_key = Secret(b"d" * 32)
-    part = TenantKeys(ALICE, data_key, os.urandom).seal(b"x", "policy")
+    part = TenantKeys(ALICE, {1: data_key}, os.urandom).seal(b"x", "policy")
     with pytest.raises(SealBroken):
-        TenantKeys(BOB, data_key, os.urandom).open(part)
+        TenantKeys(BOB, {1: data_key}, os.urandom).open(part)
 
 
 def test_a_digest_depends_on_tenant_label_and_data() -> None:
@@ -268,7 +272,8 @@ async def failing_entropy() -> None:
     def fail(size: int) -> bytes:
         raise OSError(f"no {size} bytes of entropy")
 
-    TenantKeys(ALICE, keys_of(KEYRING)._data_key, fail).seal(b"", "policy")
+    data_key = KEYRING.data_key_from(KEYRING.new_data_key(OP, ALICE), ALICE)
+    TenantKeys(ALICE, {1: data_key}, fail).seal(b"", "policy")
 
 
 @pytest.mark.parametrize("failure", [wrong_root, tampered_part, foreign_data_key, failing_entropy])
@@ -294,7 +299,8 @@ def test_no_key_shows_itself() -> None:
 
 def secrets() -> list[bytes]:
     keys = keys_of(KEYRING)
-    held = [keys._data_key, keys._part_key, KEYRING._mint_key, ROOT, OTHER_ROOT]
+    data_key = KEYRING.data_key_from(KEYRING.new_data_key(OP, ALICE), ALICE)
+    held = [data_key, keys._part_keys[1], keys.wrapping_key(1), KEYRING._mint_key, ROOT, OTHER_ROOT]
     return [secret.reveal() for secret in held] + [
         KEYRING.mint("hld", OP).reveal().encode(),
         KEYRING.signing_key.private_bytes_raw(),

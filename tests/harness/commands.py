@@ -14,17 +14,17 @@ from harness.processes import Up
 class CliServer(Up):
     """A running server, and commands that find it by its folder."""
 
-    def run(self, *arguments: str) -> Result:
-        return haldir(*arguments, "--data", str(self.data))
+    def run(self, *arguments: str, typed: bytes = b"") -> Result:
+        return haldir(*arguments, "--data", str(self.data), typed=typed)
 
-    def answer(self, *arguments: str) -> Any:
+    def answer(self, *arguments: str, typed: bytes = b"") -> Any:
         """Run a command that must succeed; return its JSON."""
-        result = self.run(*arguments, "--json")
+        result = self.run(*arguments, "--json", typed=typed)
         assert result.exit_code == 0, result.stderr
         return json.loads(result.stdout)
 
 
-def haldir(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    """Run a command with no settings but those given."""
+def haldir(*arguments: str, env: dict[str, str] | None = None, typed: bytes = b"") -> Result:
+    """Run a command with no settings but those given; `typed` is its standard input."""
     clean = {name: None for name in os.environ if name.startswith("HALDIR_")}
-    return CliRunner().invoke(root, arguments, obj=DOORS, env={**clean, **(env or {})}, catch_exceptions=False)
+    return CliRunner().invoke(root, arguments, typed, env={**clean, **(env or {})}, obj=DOORS, catch_exceptions=False)

@@ -25,7 +25,7 @@ def parse_session_scopes(scopes: Iterable[str]) -> tuple[tuple[str, ...], int | 
     found: dict[str, None] = {}
     limit: int | None = None
     for scope in scopes:
-        _check_session_scope(scope)
+        check_session_scope(scope, "scopes")
         if scope.startswith("spend:"):
             if limit is not None:
                 raise InvalidRequest("scopes name a spend:N more than once", "scopes")
@@ -36,6 +36,12 @@ def parse_session_scopes(scopes: Iterable[str]) -> tuple[tuple[str, ...], int | 
     if len(found) > SCOPES_MAX:
         raise InvalidRequest(f"more than {SCOPES_MAX} scopes", "scopes")
     return tuple(found), limit
+
+
+def check_session_scope(scope: str, field: str) -> None:
+    """Refuse what is no session scope; `field` is where it stands in the request."""
+    if not scope or len(scope) > SCOPE_CHARS_MAX or not scope.isprintable() or any(char.isspace() for char in scope):
+        raise InvalidRequest(f"a scope is 1 to {SCOPE_CHARS_MAX} printable characters without spaces", field)
 
 
 def key_covers(granted: Iterable[str], required: str) -> bool:
@@ -60,11 +66,6 @@ def parse_key_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
         if scope != ALL and (resource not in RESOURCES or action not in ACTIONS):
             raise InvalidScope(f"{scope!r} is no key scope: * or <resource>:read|write|*", "scopes")
     return tuple(found)
-
-
-def _check_session_scope(scope: str) -> None:
-    if not scope or len(scope) > SCOPE_CHARS_MAX or not scope.isprintable() or any(char.isspace() for char in scope):
-        raise InvalidRequest(f"a scope is 1 to {SCOPE_CHARS_MAX} printable characters without spaces", "scopes")
 
 
 def _spend_limit(scope: str) -> int:

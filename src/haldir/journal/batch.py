@@ -64,6 +64,7 @@ class Batch:
         self._entries: dict[str, Entry] = {}
         self._tiles: dict[tuple[int, int], Tile] = {}
         self._parts: dict[str, Part] = {}
+        self._erased: dict[str, None] = {}
 
     async def decide(self, asks: Sequence[Ask], clock: Clock) -> list[Answer]:
         """Decide each command at a time no earlier than the one before it; repeated ones are recalled."""
@@ -88,6 +89,8 @@ class Batch:
         drops: dict[type[Row], list[Key]] = {}
         if self._tiles:
             puts[Tile] = list(self._tiles.values())
+        if self._erased:
+            drops[Part] = [(digest,) for digest in self._erased]
         if self._parts and (new := await self._new_parts()):
             puts[Part] = new
         for (row_type, key), row in self._rows.take_changes().items():
@@ -115,11 +118,19 @@ class Batch:
         self._entries[entry.op_id] = entry
         if decision.allowed:
             self._rows.change(decision.puts, decision.drops)
-            self._parts.update((part.digest, part) for part in ask.parts)
+            self._keep_parts(decision.erases, ask.parts)
         self._rows.change(observation.puts, ())
         return Outcome(
             index, self.now, decision.allowed, decision.code, decision.reason, result, notices=observation.notices
         )
+
+    def _keep_parts(self, erased: Sequence[str], brought: Sequence[Part]) -> None:
+        """Let parts go and keep others; one that is erased and brought by the same command is replaced."""
+        for digest in erased:
+            self._parts.pop(digest, None)
+            self._erased[digest] = None
+        for part in brought:
+            self._parts.setdefault(part.digest, part)
 
     def _keep_tile(self, level: int, n: int, hashes: bytes) -> None:
         self._tiles[level, n] = Tile(level, n, hashes)
@@ -172,9 +183,9 @@ class Batch:
         return {entry.op_id: entry for entry in found if isinstance(entry, Entry)}
 
     async def _new_parts(self) -> list[Row]:
-        """Return the parts that are not stored yet: what is sealed once stays as it is."""
+        """Return the parts that are not stored yet: what is sealed once stays as it is, unless it is erased."""
         found = await self._transaction.load(Part, Part.TABLE.key, [(digest,) for digest in self._parts])
-        stored = {part.digest for part in found if isinstance(part, Part)}
+        stored = {part.digest for part in found if isinstance(part, Part)} - self._erased.keys()
         return [part for digest, part in self._parts.items() if digest not in stored]
 
 

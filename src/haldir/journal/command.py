@@ -41,6 +41,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True):
     """The verdict on a command and the rows it changes; a refusal changes none.
 
+    `erases` names parts whose bytes are to go, before those that came along with the command are kept.
     `result` is what the asker is told beyond yes: a small struct, kept in the entry, so that a retry gets
     the same. `stale` means that the command was made from rules that changed meanwhile: it leaves no
     entry, and its op_id stays unused.
@@ -51,15 +52,20 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str = ""
     puts: tuple[Row, ...] = ()
     drops: tuple[Row, ...] = ()
+    erases: tuple[str, ...] = ()
     about: Subject = Subject()
     result: msgspec.Struct | None = None
     stale: bool = False
 
 
 def allow(
-    *puts: Row, drops: tuple[Row, ...] = (), about: Subject = Subject(), result: msgspec.Struct | None = None
+    *puts: Row,
+    drops: tuple[Row, ...] = (),
+    erases: tuple[str, ...] = (),
+    about: Subject = Subject(),
+    result: msgspec.Struct | None = None,
 ) -> Decision:
-    return Decision(allowed=True, puts=puts, drops=drops, about=about, result=result)
+    return Decision(allowed=True, puts=puts, drops=drops, erases=erases, about=about, result=result)
 
 
 def deny(code: str, reason: str, about: Subject = Subject()) -> Decision:

@@ -36,6 +36,8 @@ REFUSALS: dict[str, RefusalKind] = {
     "currency_mismatch": RefusalKind(403, "Ask in the currency of the session's budget."),
     "amount_invalid": RefusalKind(403, "Give the price argument as a plain non-negative number."),
     "secret_reference": RefusalKind(403, "Secret references cannot be filled yet; pass no ${secret:…}."),
+    "secret_not_found": RefusalKind(404, "List the secrets with GET /v1/secrets."),
+    "rotations_exhausted": RefusalKind(409, "Keep the newest version of the key; move to a new tenant to go on."),
     "policy_denied": RefusalKind(403, "A policy forbids this call; the reason names it."),
     "policies_unavailable": RefusalKind(403, "The stored policies could not be read; see the server's log."),
     "rate_exceeded": RefusalKind(403, "Wait as long as the reason says, then call again."),

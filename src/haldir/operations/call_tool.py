@@ -24,11 +24,11 @@ from haldir.operations.upstreams import discover, known_upstream
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Judgement
 from haldir.proxy.model import DEADLINE_SECONDS
+from haldir.vault.reference import REFERENCE_OPENING
 
 ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
 SETTLE_WAITS_SECONDS = (0.1, 0.5, 2.0)  # A store that restarts is back by then; after that the caller is told.
 ERROR_CHARS_MAX = 500  # An upstream's words in an entry; enough to recognise them.
-SECRET_REFERENCE = "${secret:"  # noqa: S105 - the opening of a reference, no secret.
 ENDED = frozenset({"session_expired", "session_revoked", "session_not_found"})
 
 
@@ -173,9 +173,9 @@ def _argument_fault(arguments: Any) -> tuple[str, str] | None:
 def _mentions_secret(value: Any) -> bool:
     match value:
         case str():
-            return SECRET_REFERENCE in value
+            return REFERENCE_OPENING in value
         case dict():
-            return any(SECRET_REFERENCE in name or _mentions_secret(item) for name, item in value.items())
+            return any(REFERENCE_OPENING in name or _mentions_secret(item) for name, item in value.items())
         case list():
             return any(_mentions_secret(item) for item in value)
     return False

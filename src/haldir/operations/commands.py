@@ -11,10 +11,13 @@ from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.observer import observe
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
+from haldir.operations.secret_commands import RevealSecret
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.proxy.commands import AcceptTool, AddPolicy, AddUpstream, ObserveTools, RemovePolicy, RemoveUpstream
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
 from haldir.storage.rows import Credential, Row
+from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret
+from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
 from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 from haldir.watch.replay import Laws
@@ -62,6 +65,11 @@ AnyCommand = (
     | DisableWebhook
     | TriggerEvent
     | ReplayEvents
+    | StoreSecret
+    | DeleteSecret
+    | RevealSecret
+    | RotateTenantKey
+    | RewrapSecrets
 )
 
 # Every table that follows from the log alone.
@@ -85,6 +93,9 @@ ROW_TYPES: tuple[type[Row], ...] = (
     ToolUsed,
     Webhook,
     WebhookCount,
+    StoredSecret,
+    SecretVersion,
+    TenantKeyVersions,
 )
 
 LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, observe, ROW_TYPES)

@@ -16,10 +16,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 async def allowed(ctx: Context, tenant: TenantId, command: Command, parts: Sequence[Part] = ()) -> Outcome:
     """Apply a command and return its outcome. Raises Refused if it was denied."""
-    outcome = await ctx.journal.apply(tenant, command, parts)
-    if not outcome.allowed:
-        raise Refused(outcome.code, outcome.reason)
-    return outcome
+    return accepted(await ctx.journal.apply(tenant, command, parts))
 
 
 async def allowed_result(
@@ -28,3 +25,10 @@ async def allowed_result(
     """Apply a command and return what its decision computed. Raises Refused if it was denied."""
     outcome = await allowed(ctx, tenant, command, parts)
     return msgspec.json.decode(outcome.result, type=result_type)
+
+
+def accepted(outcome: Outcome) -> Outcome:
+    """Return an outcome that is no refusal. Raises Refused for one that is."""
+    if not outcome.allowed:
+        raise Refused(outcome.code, outcome.reason)
+    return outcome

@@ -73,7 +73,7 @@ async def read_policies(store: Reader, keyring: Keyring, tenant: TenantId) -> li
     parts = {
         part.digest: part for part in await store.load(tenant, Part, ("digest",), digests) if isinstance(part, Part)
     }
-    keys = await keyring.tenant(tenant)
+    keys = await keyring.opening(tenant, parts.values())
     found = []
     for policy in sorted(stored, key=lambda each: (each.created_at, each.id)):
         part = parts.get(policy.definition_digest)

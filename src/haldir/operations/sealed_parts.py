@@ -13,10 +13,11 @@ async def opened_parts(ctx: Context, tenant: TenantId, digests: Iterable[str]) -
     wanted = sorted({digest for digest in digests if digest})
     if not wanted:
         return {}
-    keys = await ctx.keyring.tenant(tenant)
+    found = await ctx.store.load(tenant, Part, Part.TABLE.key, [(digest,) for digest in wanted])
+    parts = [part for part in found if isinstance(part, Part)]
+    keys = await ctx.keyring.opening(tenant, parts)
     opened = {}
-    for part in await ctx.store.load(tenant, Part, Part.TABLE.key, [(digest,) for digest in wanted]):
-        assert isinstance(part, Part)
+    for part in parts:
         try:
             opened[part.digest] = keys.open(part)
         except SealBroken:

@@ -211,7 +211,7 @@ async def _read(ctx: Context, tenant: TenantId) -> dict[str, KnownUpstream]:
     digests = [(row.config_digest,) for row in rows]
     parts = await ctx.store.load(tenant, Part, ("digest",), digests)
     by_digest = {part.digest: part for part in parts if isinstance(part, Part)}
-    keys = await ctx.keyring.tenant(tenant)
+    keys = await ctx.keyring.opening(tenant, by_digest.values())
     return {
         row.name: KnownUpstream(row, msgspec.json.decode(keys.open(by_digest[row.config_digest]), type=UpstreamConfig))
         for row in rows

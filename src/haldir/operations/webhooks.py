@@ -74,5 +74,5 @@ async def _opened(ctx: Context, tenant: TenantId, digests: Iterable[str]) -> dic
     }
     if missing := next((digest for digest in wanted if digest not in found), None):
         raise SealBroken(f"The part {missing} of a webhook is not in the database.")
-    keys = await ctx.keyring.tenant(tenant)
+    keys = await ctx.keyring.opening(tenant, found.values())
     return {digest: Secret(keys.open(part).decode()) for digest, part in found.items()}

@@ -6,7 +6,7 @@ Operations name these types in their request structs; every face that takes JSON
 import functools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -14,6 +14,7 @@ from msgspec import inspect
 from haldir.kernel.clock import parse_moment
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.money import BadAmount, parse_amount, parse_reported_cost
+from haldir.kernel.secret import Secret
 from haldir.kernel.strict_json import Number
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -241,9 +242,20 @@ def _custom(kind: type[Any], value: Any) -> Any:
         return Cost(parse_reported_cost(value if isinstance(value, str) else _number_text(value)))
     if kind is Moment:
         return Moment(parse_moment(value if isinstance(value, str) else _number_text(value)))
+    if get_origin(kind) is Secret:
+        return _hidden(value)
     if kind is JsonObject and isinstance(value, dict):
         return JsonObject(value)
     raise ValueError("must be an object")
+
+
+def _hidden(value: Any) -> Secret[str]:
+    """Take a value that nobody may see; how long it may be says the operation."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - msgspec adds the field to a ValueError.
+    if "\0" in value:
+        raise ValueError("contains the character NUL, which no text may")
+    return Secret(value)
 
 
 def _number_text(value: Any) -> str:

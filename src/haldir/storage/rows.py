@@ -17,13 +17,17 @@ BUNDLE = 256  # Entries in a C2SP entry bundle, and hashes in a tile (tlog-tiles
 
 
 class Table(msgspec.Struct, frozen=True):
-    """How a row is stored. Every key and index starts with the tenant, which engines supply."""
+    """How a row is stored. Every key and index starts with the tenant, which engines supply.
+
+    `shredded`: what is dropped is overwritten, as far as the engine can.
+    """
 
     name: str
     key: tuple[str, ...]
     index: tuple[str, ...] = ()
     unique: tuple[str, ...] = ()
     append_only: bool = False
+    shredded: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -114,9 +118,9 @@ class Tile(Row, frozen=True):
 
 
 class Part(Row, frozen=True):
-    """Bytes that travelled beside a command, sealed. `key_version` 0 is the root key, else the tenant's."""
+    """Bytes that travelled beside a command, sealed. `key_version` 0 is the root key, else the tenant's key of it."""
 
-    TABLE: ClassVar[Table] = Table("part", key=("digest",))
+    TABLE: ClassVar[Table] = Table("part", key=("digest",), shredded=True)
 
     digest: str
     key_version: int

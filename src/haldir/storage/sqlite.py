@@ -123,7 +123,13 @@ class SqliteTransaction:
         self.connection.executemany(upsert(row_type), [(self._tenant, *encode(row)) for row in rows])
 
     async def drop(self, row_type: type[Row], keys: Sequence[Key]) -> None:
-        self.connection.executemany(delete(row_type), [(self._tenant, *key) for key in keys])
+        deleted = [(self._tenant, *key) for key in keys]
+        if not row_type.TABLE.shredded:
+            self.connection.executemany(delete(row_type), deleted)
+            return
+        self.connection.execute("PRAGMA secure_delete = ON")  # Zeros what it frees; not worth its price elsewhere.
+        self.connection.executemany(delete(row_type), deleted)
+        self.connection.execute("PRAGMA secure_delete = OFF")
 
 
 def drive(batch: Coroutine[Any, Any, T]) -> T:

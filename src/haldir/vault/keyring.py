@@ -1,12 +1,13 @@
 """The deployment's keys: all of them open with the root key, and none is ever stored in the clear.
 
 root key -> the log's signing key and origin, made once
-         -> each tenant's data key, which keys its digests and seals its parts
+         -> each version of a tenant's data key, which keys its digests, seals its parts and wraps its secrets' keys
          -> minted credentials, derived from the op_id, so that none is stored and a retry gets the same
          -> boxes: short-lived sealed handles that only Haldir can read
 """
 
 import hmac
+from collections.abc import Iterable
 from typing import final
 
 import msgspec
@@ -17,7 +18,8 @@ from haldir.kernel.ids import OpId, TenantId, credential
 from haldir.kernel.secret import Secret
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import Part
-from haldir.vault.queries import data_key_digest
+from haldir.vault.model import FIRST_KEY_VERSION, TenantKeyVersions
+from haldir.vault.queries import first_key
 from haldir.vault.root import WrongRootKey
 from haldir.vault.seal import KEY_BYTES, Entropy, SealBroken, binding, seal, subkey, unseal
 from haldir.vault.tenant_keys import TenantKeys
@@ -89,36 +91,55 @@ class Keyring:
         return unseal(self._box_key(label), box, aad)
 
     def new_data_key(self, op: OpId, tenant: TenantId) -> Part:
-        """Make the data key of a tenant that `op` creates, sealed: the same key and digest each time."""
+        """Make the data key of a tenant that `op` creates or rotates, sealed: the same key and digest each time."""
         data_key = subkey(self._root, "new data key", op)
         digest_key = subkey(self._root, "data key digest")
         digest = hmac.digest(digest_key.reveal(), data_key.reveal(), "sha256").hex()
         sealed = seal(self._data_key_wrap(), data_key.reveal(), _data_key_bound_to(tenant, digest), self._entropy)
         return Part(digest, ROOT_KEY_VERSION, sealed)
 
-    def data_key_from(self, part: Part, tenant: TenantId) -> TenantKeys:
-        """Open a tenant's data key. Raises SealBroken unless it was sealed for this tenant."""
+    def data_key_from(self, part: Part, tenant: TenantId) -> Secret[bytes]:
+        """Open a data key. Raises SealBroken unless it was sealed for this tenant."""
         if part.key_version != ROOT_KEY_VERSION:
-            raise SealBroken(f"The data key of tenant {tenant} is not sealed with the root key.")
-        bound_to = _data_key_bound_to(tenant, part.digest)
-        return TenantKeys(tenant, Secret(unseal(self._data_key_wrap(), part.sealed, bound_to)), self._entropy)
+            raise SealBroken(f"A data key of tenant {tenant} is not sealed with the root key.")
+        return Secret(unseal(self._data_key_wrap(), part.sealed, _data_key_bound_to(tenant, part.digest)))
 
     async def tenant(self, tenant: TenantId) -> TenantKeys:
-        """Return the keys of a tenant that exists. Raises SealBroken if its data key is gone or altered."""
-        keys = self._tenants.get(tenant)
-        if keys is None:
-            keys = self.data_key_from(await self._data_key_part(tenant), tenant)
-            if len(self._tenants) >= TENANTS_CACHED_MAX:
-                self._tenants.pop(next(iter(self._tenants)))
-            self._tenants[tenant] = keys
+        """Return the keys of a tenant that exists. Raises SealBroken if a data key is gone or altered.
+
+        They may lack a version that another replica made just now: to open parts, ask `opening`.
+        """
+        return self._tenants.get(tenant) or await self._remembered(tenant)
+
+    async def opening(self, tenant: TenantId, parts: Iterable[Part]) -> TenantKeys:
+        """Return the tenant's keys with every version that these parts are sealed with, if there is such a one."""
+        keys = await self.tenant(tenant)
+        if all(part.key_version <= keys.newest for part in parts):
+            return keys
+        return await self._remembered(tenant)
+
+    def forget(self, tenant: TenantId) -> None:
+        """Have the tenant's keys read anew."""
+        self._tenants.pop(tenant, None)
+
+    async def _remembered(self, tenant: TenantId) -> TenantKeys:
+        keys = TenantKeys(tenant, await self._data_keys(tenant), self._entropy)
+        if len(self._tenants) >= TENANTS_CACHED_MAX:
+            self._tenants.pop(next(iter(self._tenants)))
+        self._tenants[tenant] = keys
         return keys
 
-    async def _data_key_part(self, tenant: TenantId) -> Part:
-        digest = await data_key_digest(self._engine, tenant)
-        for part in await self._engine.load(tenant, Part, Part.TABLE.key, [(digest,)]):
-            assert isinstance(part, Part)
-            return part
-        raise SealBroken(f"The data key of tenant {tenant} is not in the database.")
+    async def _data_keys(self, tenant: TenantId) -> dict[int, Secret[bytes]]:
+        first = await first_key(self._engine, tenant)
+        versions = [(FIRST_KEY_VERSION, first.digest if first else "")]
+        for row in await self._engine.load(tenant, TenantKeyVersions, (), [()]):
+            assert isinstance(row, TenantKeyVersions)
+            versions += [(key.version, key.digest) for key in row.later]
+        found = await self._engine.load(tenant, Part, Part.TABLE.key, [(digest,) for _, digest in versions])
+        parts = {part.digest: part for part in found if isinstance(part, Part)}
+        if any(digest not in parts for _, digest in versions):
+            raise SealBroken(f"A data key of tenant {tenant} is not in the database.")
+        return {version: self.data_key_from(parts[digest], tenant) for version, digest in versions}
 
     def _data_key_wrap(self) -> Secret[bytes]:
         return subkey(self._root, "wrap data keys")

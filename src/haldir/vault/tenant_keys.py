@@ -1,52 +1,65 @@
-"""One tenant's keys: what its digests are keyed with and its parts are sealed with.
+"""One tenant's keys: what its digests are keyed with, its parts are sealed with and its secrets' keys are wrapped with.
 
-A part opens only for the tenant, the digest and the key version it was sealed for.
+A part opens only for the tenant, the digest and the key version it was sealed for. New parts are sealed with the
+newest version; digests keep to the first, so that one thing has one digest for good.
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import final
 
 from haldir.kernel.ids import TenantId
 from haldir.kernel.secret import Secret
 from haldir.storage.rows import Part
+from haldir.vault.model import FIRST_KEY_VERSION
 from haldir.vault.seal import Entropy, SealBroken, binding, seal, subkey, unseal
-
-TENANT_KEY_VERSION = 1  # Version 0 is the root key; later versions will come from rotation.
 
 
 @final
 class TenantKeys:
-    """The tenant's data key, unwrapped, and what derives from it."""
+    """All versions of the tenant's data key, unwrapped, and what derives from them."""
 
-    def __init__(self, tenant: TenantId, data_key: Secret[bytes], entropy: Entropy) -> None:
+    def __init__(self, tenant: TenantId, data_keys: Mapping[int, Secret[bytes]], entropy: Entropy) -> None:
         self.tenant = tenant
-        self._data_key = data_key
-        self._part_key = subkey(data_key, "parts")
+        self.newest = max(data_keys)
+        self.entropy = entropy
+        self._digest_root = data_keys[FIRST_KEY_VERSION]
+        self._part_keys = {version: subkey(key, "parts") for version, key in data_keys.items()}
+        self._wrapping_keys = {version: subkey(key, "secrets") for version, key in data_keys.items()}
         self._digest_keys: dict[str, Secret[bytes]] = {}  # By label; labels are words of the code, so few.
-        self._entropy = entropy
 
     def digest(self, label: str, data: bytes) -> str:
         """Return the keyed digest of `data`, in hex: without the key nobody can test a guess against it."""
         key = self._digest_keys.get(label)
         if key is None:
-            key = self._digest_keys[label] = subkey(self._data_key, "digest", label)
+            key = self._digest_keys[label] = subkey(self._digest_root, "digest", label)
         return hmac.digest(key.reveal(), data, "sha256").hex()
 
     def seal(self, data: bytes, label: str) -> Part:
         """Seal `data` as a part named by its digest under `label`."""
-        digest = self.digest(label, data)
-        sealed = seal(self._key_of(digest), data, self._bound_to(digest), self._entropy)
-        return Part(digest, TENANT_KEY_VERSION, sealed)
+        digest, version = self.digest(label, data), self.newest
+        sealed = seal(self._key_of(digest, version), data, self._bound_to(digest, version), self.entropy)
+        return Part(digest, version, sealed)
 
     def open(self, part: Part) -> bytes:
         """Return what was sealed, or raise SealBroken."""
-        if part.key_version != TENANT_KEY_VERSION:
-            raise SealBroken(f"A part is sealed with key version {part.key_version}, which this tenant does not have.")
-        return unseal(self._key_of(part.digest), part.sealed, self._bound_to(part.digest))
+        bound_to = self._bound_to(part.digest, part.key_version)
+        return unseal(self._key_of(part.digest, part.key_version), part.sealed, bound_to)
 
-    def _key_of(self, digest: str) -> Secret[bytes]:
+    def wrapping_key(self, version: int) -> Secret[bytes]:
+        """Return the key that wraps the data keys of secrets. Raises SealBroken if there is no such version."""
+        return self._of_version(self._wrapping_keys, version)
+
+    def _key_of(self, digest: str, version: int) -> Secret[bytes]:
         # A key for each part: at 2,000 parts a second one key would reach its 2^32 random nonces in a month.
-        return Secret(hmac.digest(self._part_key.reveal(), digest.encode(), "sha256"))
+        part_key = self._of_version(self._part_keys, version)
+        return Secret(hmac.digest(part_key.reveal(), digest.encode(), "sha256"))
 
-    def _bound_to(self, digest: str) -> bytes:
-        return binding("part", self.tenant, digest, str(TENANT_KEY_VERSION))
+    @staticmethod
+    def _of_version(keys: Mapping[int, Secret[bytes]], version: int) -> Secret[bytes]:
+        if version not in keys:
+            raise SealBroken(f"Something is sealed with key version {version}, which this tenant does not have.")
+        return keys[version]
+
+    def _bound_to(self, digest: str, version: int) -> bytes:
+        return binding("part", self.tenant, digest, str(version))

@@ -19,6 +19,7 @@ COMMANDS = {
     "upstream": ("haldir.faces.cli.upstreams:upstream", "MCP servers behind Haldir."),
     "policy": ("haldir.faces.cli.policies:policy", "Rules on tool calls."),
     "anomaly": ("haldir.faces.cli.anomalies:anomaly", "Rules that flag what is out of the ordinary."),
+    "secret": ("haldir.faces.cli.secrets:secret", "Secrets that tools need and agents do not see."),
     "audit": ("haldir.faces.cli.audit:audit", "The log: read it, verify it."),
     "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
     "pay": ("haldir.faces.cli.payments:pay", "Payments: authorize, capture, void."),

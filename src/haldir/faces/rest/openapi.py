@@ -23,6 +23,7 @@ from haldir.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from haldir.kernel.secret import Secret
 from haldir.operations.catalogue import Operation
 from haldir.operations.wire import Amount, Cost, JsonObject, Moment, StatusResponse, WholeBody
 
@@ -187,4 +188,6 @@ def _custom(kind: type) -> Schema:
         return {"type": ["number", "string"], "description": "Unix seconds, or ISO 8601 text."}
     if kind is JsonObject:
         return {"type": "object"}
+    if kind is Secret:
+        return {"type": "string", "format": "password", "writeOnly": True}
     raise NotImplementedError(kind)
