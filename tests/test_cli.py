@@ -186,6 +186,27 @@ def test_the_log_is_searched_by_what_its_entries_say(server: CliServer) -> None:
     assert server.run("audit", "query", "--since", "yesterday").exit_code == 4
 
 
+def test_proofs_and_the_signed_head_are_there_to_be_kept(server: CliServer, tmp_path: Path) -> None:
+    head = server.answer("audit", "tree-head")
+    kept = server.run("audit", "tree-head", "--checkpoint").stdout
+    assert kept.startswith(head["verifier_key"].partition("+")[0])
+    entry = f"aud_{0:022d}"
+    proof = server.answer("audit", "prove", entry)
+    assert (proof["leaf_index"], len(proof["audit_path"]) > 0) == (0, True)
+    printed = server.run("audit", "prove", entry).stdout
+    assert printed.startswith("c2sp.org/tlog-proof@v1\n")
+    file = tmp_path / "entry.tlog-proof"
+    assert server.answer("audit", "prove", entry, "--output", str(file)) == {
+        "file": str(file),
+        "bytes": len(printed.encode()),
+    }
+    assert file.read_text().splitlines()[:3] == printed.splitlines()[:3]
+    assert server.run("audit", "prove", "aud_1").exit_code == 4
+    grown = server.answer("audit", "consistency", "1", "2")
+    assert (grown["first_size"], grown["second_size"]) == (1, 2)
+    assert server.run("audit", "consistency", "0").exit_code == 4
+
+
 def test_following_the_log_prints_what_is_added(server: CliServer) -> None:
     command = (
         sys.executable,

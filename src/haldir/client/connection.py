@@ -2,13 +2,15 @@
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from haldir.client.errors import ClientError, ServerFailed, TurnedDown, Unreachable
 
 TIMEOUT_SECONDS = 60.0  # Longer than the server lets an upstream take by default.
+CHUNK_BYTES = 64 * 1024
 ANSWER_BYTES_MAX = 64 * 1024 * 1024  # The largest page is a few megabytes; more is not an answer.
 
 _SUCCESS, _REFUSAL = 2, 4  # The first digits of HTTP statuses.
@@ -33,8 +35,15 @@ class Connection:
         return f"Connection({self.base_url!r})"
 
     def get(self, path: str, **query: str | int | None) -> Json:
-        given = {name: value for name, value in query.items() if value is not None}
-        return self.send("GET", f"{path}?{urlencode(given)}" if given else path)
+        return self.send("GET", _asked(path, query))
+
+    def download(self, path: str, **query: str | int | None) -> Iterator[bytes]:
+        """Return the body of a 2xx answer as it comes, of any size; raises a ClientError, also if it breaks off."""
+        with self._answer("GET", _asked(path, query), None) as response:
+            if response.status // 100 != _SUCCESS:
+                raise _failure(response.status, _object(response.read(ANSWER_BYTES_MAX)))
+            while chunk := response.read(CHUNK_BYTES):
+                yield chunk
 
     def post(self, path: str, body: Mapping[str, Any]) -> Json:
         return self.send("POST", path, body)
@@ -53,12 +62,20 @@ class Connection:
         return answer
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        with self._answer(method, path, body) as response:
+            content = response.read(ANSWER_BYTES_MAX + 1)
+        if len(content) > ANSWER_BYTES_MAX:
+            raise ServerFailed(f"{self.base_url} sent more than {ANSWER_BYTES_MAX} bytes", code="answer_too_large")
+        return response.status, content
+
+    @contextmanager
+    def _answer(self, method: str, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
+        """Ask, and give the answer to be read; what goes wrong meanwhile is Unreachable."""
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=self._timeout_seconds)
         try:
             connection.request(method, self._prefix + path, body, self._headers(body))
-            response = connection.getresponse()
-            content = response.read(ANSWER_BYTES_MAX + 1)
+            yield connection.getresponse()
         except TimeoutError:
             raise Unreachable(f"{self.base_url} did not answer in time", code="timeout") from None
         except (OSError, http.client.HTTPException) as error:
@@ -66,9 +83,6 @@ class Connection:
             raise Unreachable(f"{self.base_url} cannot be reached: {reason}", code="unreachable") from None
         finally:
             connection.close()
-        if len(content) > ANSWER_BYTES_MAX:
-            raise ServerFailed(f"{self.base_url} sent more than {ANSWER_BYTES_MAX} bytes", code="answer_too_large")
-        return response.status, content
 
     def _headers(self, body: bytes | None) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -77,6 +91,11 @@ class Connection:
         if self._credential is not None:
             headers["Authorization"] = f"Bearer {self._credential}"
         return headers
+
+
+def _asked(path: str, query: Mapping[str, str | int | None]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _object(content: bytes) -> Json | None:

@@ -106,6 +106,14 @@ class InvalidPrefix(InvalidRequest):
     code = "invalid_prefix"
 
 
+class InvalidRange(InvalidRequest):
+    code = "invalid_range"
+
+
+class InvalidFormat(InvalidRequest):
+    code = "invalid_format"
+
+
 class Unauthenticated(HaldirError):
     code = "unauthenticated"
     status = 401

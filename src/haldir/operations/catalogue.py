@@ -34,5 +34,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     from_query: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()  # Codes of decisions against it, out of kernel.errors.REFUSALS.
     tag: str = ""
+    files: tuple[str, ...] = ()
     anonymous: bool = False  # May be asked without any credential: `run` is then given None for the caller.
     refusal_extras: Callable[[HaldirError], dict[str, Any]] | None = None  # Members its error bodies have besides.

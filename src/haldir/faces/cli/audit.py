@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from haldir.faces.cli.audit_filters import asked, narrowed
+from haldir.faces.cli.audit_proofs import consistency, prove, tree_head
 from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain
@@ -64,6 +65,10 @@ def verify(remote: Remote) -> None:
     remote.show(answer, _print_verdict)
     if not answer["verified"]:
         sys.exit(CHECK_FAILED)
+
+
+for command in (tree_head, prove, consistency):
+    audit.add_command(command)
 
 
 def _since(remote: Remote, query: dict[str, str | None], seen: str) -> list[Json]:

@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,27 @@ class Remote:
 
     def __init__(self, connection: Connection, *, as_json: bool) -> None:
         self.get, self.post, self.delete = connection.get, connection.post, connection.delete
-        self._as_json = as_json
+        self.download = connection.download
+        self.as_json = as_json
 
     def show(self, answer: Json, human: Callable[[Json], None]) -> None:
         """Print the answer itself with --json, else as `human` does."""
-        if self._as_json:
+        if self.as_json:
             print_json(answer)
         else:
             human(answer)
+
+    def save(self, chunks: Iterable[bytes], output: Path | None) -> None:
+        """Write a download to a file, whole or not at all, or to standard output; with --json say what became of it."""
+        if output is None:
+            for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+            return
+        part = output.with_name(f"{output.name}.part")
+        with part.open("wb") as file:
+            size_bytes = sum(file.write(chunk) for chunk in chunks)
+        part.replace(output)
+        self.show({"file": str(output), "bytes": size_bytes}, lambda _: click.echo(f"{output}: {size_bytes} bytes"))
 
 
 def speaks_rest(command: Callable[..., None]) -> Callable[..., None]:

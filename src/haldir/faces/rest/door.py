@@ -60,6 +60,9 @@ class Door:
         except ClientGone:
             return
         except HaldirError as error:
+            if started:  # What was begun breaks off, which tells its reader that it is not whole.
+                _report(error, scope, exchange)
+                return
             await error_reply(error, exchange.request_id).send(answer)
         except Exception as error:  # noqa: BLE001 - the face is where a fault ends: one log line, one answer.
             _report(error, scope, exchange)

@@ -11,11 +11,13 @@ from haldir.faces.body import discard_body, read_body
 from haldir.faces.rest.json_body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX, json_object
 from haldir.faces.rest.reply import CHALLENGE, ERRORS_FROM, UNAUTHORIZED, Reply, encode, error_reply, exchange_of
 from haldir.faces.rest.request_rate import RequestRate
+from haldir.faces.rest.stream import Stream
 from haldir.kernel.errors import HaldirError, InvalidRequest, MethodNotAllowed
 from haldir.operations.authenticate import authenticate, authorize
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
+from haldir.operations.download import Download
 from haldir.operations.wire import StatusResponse, decode_request
 
 QUERY_FIELDS_MAX = 64  # Far more than any operation has.
@@ -37,12 +39,12 @@ class Endpoint:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         operation = self._operations.get(method)
         if operation is not None:
-            reply = await self._answer(operation, scope, receive)
+            reply: Reply | Stream = await self._answer(operation, scope, receive)
         else:
             reply = method_reply(scope, self._methods)
         await reply.send(send)
 
-    async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply | Stream:
         exchange = exchange_of(scope)
         try:
             query = _query(scope["query_string"])
@@ -59,6 +61,8 @@ class Endpoint:
         except HaldirError as error:
             extras = operation.refusal_extras(error) if operation.refusal_extras else None
             return error_reply(error, exchange.request_id, extras)
+        if isinstance(result, Download):
+            return Stream(result, receive, head_only=scope["method"] == "HEAD")
         return _reply(operation, result, exchange.request_id)
 
     async def _admit(self, operation: Operation, scope: Scope, query: dict[str, str]) -> Caller | None:

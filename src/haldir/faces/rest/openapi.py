@@ -25,13 +25,14 @@ from haldir.kernel.errors import (
 )
 from haldir.kernel.secret import Secret
 from haldir.operations.catalogue import Operation
+from haldir.operations.download import Download
 from haldir.operations.wire import Amount, Cost, JsonObject, Moment, StatusResponse, WholeBody
 
 Schema = dict[str, Any]
 
 REF = "#/components/schemas/{name}"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"api_key": []}]
-UNDESCRIBED = (StatusResponse, WholeBody)  # JSON objects whose members the operation itself answers for.
+UNDESCRIBED = (StatusResponse, WholeBody, Download)  # What the operation itself answers for.
 ANY_OPERATION = (InvalidRequest, Unauthenticated, RequestTimeout, PayloadTooLarge, RateLimited, Overloaded, Unavailable)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -138,10 +139,10 @@ def _parameter(name: str, place: str, schema: Schema) -> Schema:
 
 def _responses(operation: Operation, named: dict[type, Schema]) -> Schema:
     """Return the success and, by status, every error the operation can answer with."""
-    answer = named.get(operation.response, {"type": "object"})
-    responses: Schema = {
-        str(operation.status): {"description": "Done.", "content": {"application/json": {"schema": answer}}}
-    }
+    content: Schema = {media_type: {"schema": {"type": "string"}} for media_type in operation.files}
+    if operation.response is not Download:
+        content["application/json"] = {"schema": named.get(operation.response, {"type": "object"})}
+    responses: Schema = {str(operation.status): {"description": "Done.", "content": content}}
     error = {"application/json": {"schema": named[Error]}}
     for status, codes in sorted(_codes(operation).items()):
         responses[str(status)] = {

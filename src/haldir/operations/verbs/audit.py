@@ -2,14 +2,11 @@
 
 import base64
 import binascii
-import hashlib
 from typing import Annotated, Any
 
 import msgspec
 
-from haldir.journal.checkpoint import Signer, read_checkpoint
 from haldir.kernel import ids, strict_json
-from haldir.kernel.clock import SECOND
 from haldir.kernel.errors import InvalidRequest, PayloadTooLarge
 from haldir.operations.acting import acting_session
 from haldir.operations.audit_commands import LogAction
@@ -18,6 +15,7 @@ from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed
+from haldir.operations.tree_heads import TreeHead, signed_head, signer_of
 from haldir.operations.wire import Cost, Moment, require_period
 from haldir.watch.filter import END, EntryFilter, Span
 from haldir.watch.queries import find_entries, span_of
@@ -29,7 +27,6 @@ DETAILS_BYTES_MAX = 1 << 16  # Sealed beside the log; as much as an entry itself
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
 CURSOR_CHARS_MAX = 36
-KEY_ID_CHARS = 16  # WIRE.md §4, tree-head.
 
 Page = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 
@@ -102,22 +99,6 @@ class TreeHeadRequest(msgspec.Struct, frozen=True):
     pass
 
 
-class TreeHead(msgspec.Struct, frozen=True):
-    """The log's signed head twice: as `sth:<size>:<root>:<signed_at>`, and as a C2SP checkpoint."""
-
-    tree_size: int
-    root_hash: str
-    signed_at: int
-    signature: str
-    algorithm: str
-    public_key: str
-    key_id: str
-    signing_key_source: str
-    tenant_id: str
-    checkpoint: str
-    verifier_key: str
-
-
 async def log_action(ctx: Context, caller: Caller, request: LogActionRequest) -> ActionLogged:
     """Enter what a session says it did."""
     if caller.is_key and not request.session_id:
@@ -163,7 +144,7 @@ async def verify_audit(ctx: Context, caller: Caller, _request: VerifyAuditReques
     """Read the whole log and hold it against its signed head."""
     kept = ctx.journal.kept(caller.tenant)  # Looked up first: the log may grow past it, but not stay behind.
     pins = [Pin(*kept)] if kept else []
-    found = await verify_log(ctx.store, caller.tenant, _signer(ctx).verifier_key(caller.tenant), pins)
+    found = await verify_log(ctx.store, caller.tenant, signer_of(ctx).verifier_key(caller.tenant), pins)
     if found.verified:
         message = f"All {found.entries_checked} entries are as they were signed."
         return AuditVerified(True, found.entries_checked, found.root.hex(), message)
@@ -180,22 +161,7 @@ async def verify_audit(ctx: Context, caller: Caller, _request: VerifyAuditReques
 
 async def tree_head(ctx: Context, caller: Caller, _request: TreeHeadRequest) -> TreeHead:
     """Sign the log's present head."""
-    head = await ctx.journal.head(caller.tenant)
-    root = read_checkpoint(head.checkpoint).root
-    signer, signed_at = _signer(ctx), ctx.clock() // SECOND
-    return TreeHead(
-        tree_size=head.size,
-        root_hash=root.hex(),
-        signed_at=signed_at,
-        signature=signer.tree_head(head.size, root, signed_at).hex(),
-        algorithm=signer.algorithm,
-        public_key=signer.public_key.hex(),
-        key_id=hashlib.sha256(signer.public_key).hexdigest()[:KEY_ID_CHARS],
-        signing_key_source="deployment",
-        tenant_id=caller.tenant,
-        checkpoint=head.checkpoint,
-        verifier_key=signer.verifier_key(caller.tenant),
-    )
+    return signed_head(ctx, caller.tenant, await ctx.journal.head(caller.tenant))
 
 
 def _wanted(request: QueryAuditRequest) -> EntryFilter:
@@ -207,10 +173,6 @@ def _wanted(request: QueryAuditRequest) -> EntryFilter:
         flagged=request.flagged,
         allowed=request.allowed,
     )
-
-
-def _signer(ctx: Context) -> Signer:
-    return Signer(ctx.keyring.origin, ctx.keyring.signing_key)
 
 
 def _entry_name(finding: Finding) -> str | None:
