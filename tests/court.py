@@ -17,7 +17,7 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import Admit, Charge, Settle
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.session_commands import CreateSession
 from haldir.policy.judgement import Judgement
@@ -43,7 +43,7 @@ class Court:
         self._runner = runner
         signer = Signer("court.example", Ed25519PrivateKey.from_private_bytes(b"k" * 32))
         self._journal = Journal(
-            self.engine, signer, lambda: self.now, NoWitness(), credential_refusal, observer=observe
+            self.engine, signer, lambda: self.now, NoWitness(), credential_refusal, observer=Guardian()
         )
         self._numbers = itertools.count(1)
         runner.run(self._journal.__aenter__())

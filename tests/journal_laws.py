@@ -10,7 +10,7 @@ from haldir.gate.commands import RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Session
 from haldir.gate.scopes import covers
-from haldir.journal.command import Record
+from haldir.journal.command import SYSTEM, Record
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.kernel.clock import MINUTE, Micros
@@ -19,13 +19,15 @@ from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Resolve, Settle
 from haldir.operations.commands import AnyCommand
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.secret_commands import RevealSecret
 from haldir.policy.judgement import RateAbove
 from haldir.proxy.model import Call
 from haldir.storage.memory import MemoryEngine
 from haldir.storage.rows import Entry, Row
+from haldir.watch.model import Tally
+from haldir.watch.tallies import day_of
 from journal_samples import SIGNER, entries_of, state_of
 
 RATES = {
@@ -45,7 +47,7 @@ async def replayed(tenant: TenantId, entries: Sequence[Entry]) -> tuple[dict[str
     memory, told = MemoryEngine(), [asked(entry) for entry in entries]
     times = iter([record.at for record, _ in told])
     async with Journal(
-        memory, SIGNER, lambda: next(times), NoWitness(), credential_refusal, observer=observe
+        memory, SIGNER, lambda: next(times), NoWitness(), credential_refusal, observer=Guardian()
     ) as journal:
         for at in range(0, len(told), 100):
             await asyncio.gather(*(journal.apply(tenant, command) for _, command in told[at : at + 100]))
@@ -61,6 +63,7 @@ def assert_lawful(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCo
     assert_payments_end_once(state, log)
     assert_nothing_runs_after_a_revocation(sessions, log)
     assert_rates_are_upper_bounds(sessions, log)
+    assert_tallies_count_the_log(state, log)
 
 
 def assert_money_adds_up(state: dict[str, list[Row]], sessions: dict[str, Session]) -> None:
@@ -79,6 +82,28 @@ def assert_money_adds_up(state: dict[str, list[Row]], sessions: dict[str, Sessio
             assert budget.reserved_micros + budget.spent_micros <= budget.limit_micros
         if not covers(sessions[budget.holder].scopes, "spend"):
             assert budget.spent_micros + budget.reserved_micros == 0
+
+
+def assert_tallies_count_the_log(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCommand]]) -> None:
+    counted, spent = Counter[tuple[str, str, str]](), 0
+    for record, command in log:
+        about = record.about
+        if isinstance(command, LogAction) and record.allowed:
+            spent += command.cost_micros
+        unknown = not about.agent_id and (record.allowed or command.asked_by == SYSTEM)
+        if unknown or not isinstance(command, Admit | LogAction | AuthorizePayment):
+            continue
+        tool = f"{about.upstream}.{about.tool}" if about.upstream else about.tool
+        for kind, name in (("agent", about.agent_id), ("tool", tool), ("day", day_of(record.at))):
+            counted[kind, name, "actions"] += 1
+            counted[kind, name, "refused"] += not record.allowed
+    tallies = [row for row in state["tally"] if isinstance(row, Tally)]
+    for row in tallies:
+        told = (counted[row.kind, row.name, "actions"], counted[row.kind, row.name, "refused"])
+        assert (row.actions, row.refused) == told
+    assert {(row.kind, row.name) for row in tallies if row.actions} == {key[:2] for key in counted if key[1]}
+    spent += sum(row.posted_micros for row in state["reservation"] if isinstance(row, Reservation))
+    assert sum(row.spent_micros for row in tallies if row.kind == "day") == spent
 
 
 def assert_children_only_narrow(state: dict[str, list[Row]], sessions: dict[str, Session]) -> None:

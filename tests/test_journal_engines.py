@@ -28,7 +28,7 @@ from haldir.kernel.ids import TenantId
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -511,7 +511,7 @@ class Story(RuleBasedStateMachine):
     def _open(self) -> None:
         for name, engine in self.engines.items():
             self.journals[name] = Journal(
-                engine, SIGNER, lambda: self.now, NoWitness(), credential_refusal, observer=observe
+                engine, SIGNER, lambda: self.now, NoWitness(), credential_refusal, observer=Guardian()
             )
             self.lab.runner.run(self.journals[name].__aenter__())
 

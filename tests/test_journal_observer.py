@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import OpenEngine
 from court import Court
-from haldir.journal.command import ANOMALY, Command, Decision, Notice, Observation, Record
+from haldir.journal.command import ANOMALY, Command, Decision, Notice, Observation, Observer, Record
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.journal.working_set import WorkingSet
@@ -26,13 +26,15 @@ SPENT = Notice("spent", "h", "something was spent")
 SECOND_REFUSAL = 2
 
 
-def counting(rows: WorkingSet, _command: Command, decision: Decision, _now: Micros) -> Observation:
-    """Count refusals in a row of its own, and flag the second; tell of each spending."""
-    if decision.allowed:
-        return Observation((SPENT,))
-    seen = rows.get(Budget, "refusals") or Budget("refusals", None)
-    counted = seen.but(spent_micros=seen.spent_micros + 1)
-    return Observation((REFUSED,) if counted.spent_micros == SECOND_REFUSAL else (), (counted,))
+class Counting(Observer):
+    """Counts refusals in a row of its own, and flags the second; tells of each spending."""
+
+    def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
+        if decision.allowed:
+            return Observation((SPENT,))
+        seen = rows.get(Budget, "refusals") or Budget("refusals", None)
+        counted = seen.but(spent_micros=seen.spent_micros + 1)
+        return Observation((REFUSED,) if counted.spent_micros == SECOND_REFUSAL else (), (counted,))
 
 
 def notices_of(entries: list[Entry]) -> list[tuple[Notice, ...]]:
@@ -42,7 +44,7 @@ def notices_of(entries: list[Entry]) -> list[tuple[Notice, ...]]:
 @run_async
 async def test_an_observer_sees_refusals_too_and_remembers_what_it_saw(open_engine: OpenEngine) -> None:
     engine = await open_engine()
-    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=counting) as journal:
+    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=Counting()) as journal:
         for number, micros in enumerate((1, 9, 9, 9)):
             await journal.apply(TENANT, Spend(op_id=f"op{number}", holder="h", micros=micros, limit_micros=5))
     entries = await entries_of(engine, TENANT)
@@ -58,7 +60,7 @@ async def test_an_observer_sees_refusals_too_and_remembers_what_it_saw(open_engi
 @run_async
 async def test_what_is_stale_is_not_observed(open_engine: OpenEngine) -> None:
     engine = await open_engine()
-    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=counting) as journal:
+    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=Counting()) as journal:
         assert (await journal.apply(TENANT, Outdated(op_id="op", holder="none"))).stale
     assert await rows_of(engine, TENANT, Budget) == []
     await engine.close()
@@ -67,7 +69,7 @@ async def test_what_is_stale_is_not_observed(open_engine: OpenEngine) -> None:
 @run_async
 async def test_a_flag_that_the_entry_does_not_bear_is_found(open_engine: OpenEngine) -> None:
     engine = await open_engine()
-    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=counting) as journal:
+    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=Counting()) as journal:
         for number in range(3):
             await journal.apply(TENANT, Spend(op_id=f"op{number}", holder="h", micros=9, limit_micros=5))
     flagged = [msgspec.structs.replace(entry, flagged=not entry.flagged) for entry in await entries_of(engine, TENANT)]

@@ -20,7 +20,7 @@ from haldir.kernel.ids import TenantId
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.commands import AnyCommand
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession
 from haldir.operations.tenants import first_tenant
@@ -35,7 +35,7 @@ ENTRIES = 600  # Two full bundles and a part of the third.
 LAWS = Laws(
     msgspec.json.Decoder(AnyCommand).decode,
     credential_refusal,
-    observe,
+    Guardian(),
     (Tenant, ApiKey, Agent, Session, Budget, Reservation, Credential),
 )
 

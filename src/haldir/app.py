@@ -26,7 +26,7 @@ from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context, new_op
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.fsck import Report, check_logs, check_schema
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.operator import sync_operator_upstreams
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
@@ -118,7 +118,7 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
         signer = Signer(keyring.origin, keyring.signing_key)
         witness = CheckpointFile(settings.checkpoint_file)
         journal = await closing.enter_async_context(
-            Journal(store, signer, clock, witness, credential_refusal, observer=observe)
+            Journal(store, signer, clock, witness, credential_refusal, observer=Guardian())
         )
         pool = UpstreamPool(clock, settings.child_environment, allow_private=settings.allow_private)
         closing.push_async_callback(pool.close)

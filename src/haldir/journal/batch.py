@@ -1,7 +1,7 @@
 """One batch of commands over one working set: each decided in order, then everything stored at once."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -153,7 +153,7 @@ class Batch:
             decision = command.decide(self._rows, self.now)
         if decision.stale:
             return decision, NOTHING_SEEN
-        return decision, self._observer(self._rows, command, decision, self.now)
+        return decision, self._observer.see(self._rows, command, decision, self.now)
 
     async def _load(self, commands: Sequence[Command]) -> None:
         """Load what the commands need, in rounds: what they find may tell what else they need."""
@@ -162,13 +162,17 @@ class Batch:
             wanted: dict[Find, None] = {}
             still = []
             for command in asking:
-                if missing := list(self._rows.missing(command.needs(self._rows))):
+                if missing := list(self._rows.missing(self._needs(command))):
                     wanted.update(dict.fromkeys(missing))
                     still.append(command)
             if not still:
                 return
             await self._fetch(wanted)
             asking = still
+
+    def _needs(self, command: Command) -> Iterator[Find]:
+        yield from command.needs(self._rows)
+        yield from self._observer.needs(self._rows, command)
 
     async def _fetch(self, finds: Iterable[Find]) -> None:
         kinds: dict[tuple[type[Row], tuple[str, ...]], list[Find]] = {}

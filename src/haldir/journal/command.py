@@ -133,13 +133,19 @@ class Observation(msgspec.Struct, frozen=True):
 
 NOTHING_SEEN = Observation()
 
-Observer = Callable[[WorkingSet, Command, Decision, Micros], Observation]
-"""Looks at a decision, allowed or not, over the rows as they were before it. Pure, as `decide` is."""
 
+class Observer:
+    """Looks at decisions, allowed or not. This one sees nothing: nobody wants to hear of it."""
 
-def unobserved(_rows: WorkingSet, _command: Command, _decision: Decision, _now: Micros) -> Observation:
-    """See nothing: the observer of a journal that nobody wants to hear about."""
-    return NOTHING_SEEN
+    def needs(self, rows: WorkingSet, command: Command) -> Iterable[Find]:
+        """Name the rows worth loading to observe the command: a hint, as `Command.needs` is."""
+        del self, rows, command
+        return ()
+
+    def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
+        """Return what is to be told of a decision, over the rows as they were before it. Pure, as `decide` is."""
+        del self, rows, command, decision, now
+        return NOTHING_SEEN
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

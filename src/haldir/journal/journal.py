@@ -13,7 +13,7 @@ from typing import Self
 
 from haldir.journal.batch import ENTRY_BYTES_MAX, Answer, Ask, Batch, Log
 from haldir.journal.checkpoint import Signer
-from haldir.journal.command import Authority, Command, Observer, Outcome, anyone, unobserved
+from haldir.journal.command import Authority, Command, Observer, Outcome, anyone
 from haldir.journal.errors import Unstorable
 from haldir.journal.tiles import read_tree
 from haldir.journal.witness import Witness, refuse_rolled_back, refuse_smaller
@@ -63,10 +63,10 @@ class Journal:
         witness: Witness,
         authority: Authority = anyone,
         *,
-        observer: Observer = unobserved,
+        observer: Observer | None = None,
     ) -> None:
         self._engine, self._signer, self._clock, self._witness = engine, signer, clock, witness
-        self._authority, self._observer = authority, observer
+        self._authority, self._observer = authority, observer or Observer()
         self._slots = asyncio.Semaphore(engine.parallel)
         self._lines: dict[TenantId, Line] = {}
         self._logs: dict[TenantId, Log] = {}  # The one used last is last.

@@ -8,7 +8,7 @@ from haldir.gate.model import Agent, ApiKey, Session, Tenant
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
-from haldir.operations.observer import observe
+from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -19,7 +19,7 @@ from haldir.storage.rows import Credential, Row
 from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
-from haldir.watch.model import Activity, AnomalyRules, ToolUsed
+from haldir.watch.model import Activity, AnomalyRules, Tally, ToolUsed
 from haldir.watch.replay import Laws
 from haldir.webhooks.commands import (
     DisableWebhook,
@@ -91,6 +91,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     AnomalyRules,
     Activity,
     ToolUsed,
+    Tally,
     Webhook,
     WebhookCount,
     StoredSecret,
@@ -98,4 +99,4 @@ ROW_TYPES: tuple[type[Row], ...] = (
     TenantKeyVersions,
 )
 
-LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, observe, ROW_TYPES)
+LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, Guardian(), ROW_TYPES)

@@ -15,6 +15,7 @@ from haldir.operations.verbs import (
     session_lists,
     sessions,
     upstreams,
+    usage,
     webhooks,
 )
 
@@ -32,5 +33,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *policies.OPERATIONS,
     *calls.OPERATIONS,
     *anomalies.OPERATIONS,
+    *usage.OPERATIONS,
     *webhooks.OPERATIONS,
 )

@@ -5,7 +5,8 @@ It sees each decision over the rows as they were before it, and what it says sta
 
 from collections.abc import Iterator
 
-from haldir.journal.command import NOTHING_SEEN, SYSTEM, Command, Decision, Notice, Observation
+from haldir.gate.model import Session
+from haldir.journal.command import NOTHING_SEEN, SYSTEM, Command, Decision, Notice, Observation, Observer, Subject
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.ledger.model import Budget
@@ -13,7 +14,11 @@ from haldir.ledger.thresholds import crossed_percent
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit
 from haldir.operations.payment_commands import AuthorizePayment
-from haldir.watch.anomalies import Deed, examine
+from haldir.storage.rows import Find
+from haldir.watch.anomalies import examine
+from haldir.watch.deed import Deed
+from haldir.watch.model import AnomalyRules
+from haldir.watch.tallies import tallied, tally_needs
 
 BUDGET_THRESHOLD = "budget_threshold"
 BUDGET_EXHAUSTED = "budget_exhausted"
@@ -21,12 +26,25 @@ WHOLE_PERCENT = 100
 ACTS = (Admit, LogAction, AuthorizePayment)
 
 
-def observe(rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
-    """Return what is to be told of a decision, and what anomaly rules remember of it."""
-    notices = tuple(_budget_notices(rows, decision))
-    deed = _deed(rows, command, decision)
-    seen = examine(rows, deed, now) if deed else NOTHING_SEEN
-    return Observation((*notices, *seen.notices), seen.puts) if notices else seen
+class Guardian(Observer):
+    """Tells of budgets and anomalies, and keeps the tallies."""
+
+    def needs(self, rows: WorkingSet, command: Command) -> Iterator[Find]:
+        about = command.subject()
+        session = rows.peek(Session, about.session_id) if about.session_id else None
+        agent_id = session.agent_id if session else about.agent_id
+        yield AnomalyRules.at()
+        if isinstance(command, ACTS):
+            yield from tally_needs(agent_id, _tool_of(about))
+
+    def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
+        notices = tuple(_budget_notices(rows, decision))
+        deed = _deed(rows, command, decision)
+        if deed is None:
+            return Observation(notices) if notices else NOTHING_SEEN
+        seen = examine(rows, deed, now)
+        tallies = tallied(rows, deed, now, flagged=bool(seen.notices))
+        return Observation((*notices, *seen.notices), (*seen.puts, *tallies))
 
 
 def _deed(rows: WorkingSet, command: Command, decision: Decision) -> Deed | None:
@@ -34,9 +52,12 @@ def _deed(rows: WorkingSet, command: Command, decision: Decision) -> Deed | None
     about, acts = decision.about, isinstance(command, ACTS)
     if not about.agent_id and (decision.allowed or command.asked_by == SYSTEM):
         return None
-    tool = f"{about.upstream}.{about.tool}" if about.upstream else about.tool
     holder = f"agent:{about.agent_id}" if about.agent_id else str(command.asked_by)
-    return Deed(holder, about.agent_id, acts, decision.allowed, tool, _spent_micros(rows, command, decision))
+    return Deed(holder, about.agent_id, acts, decision.allowed, _tool_of(about), _spent_micros(rows, command, decision))
+
+
+def _tool_of(about: Subject) -> str:
+    return f"{about.upstream}.{about.tool}" if about.upstream else about.tool
 
 
 def _spent_micros(rows: WorkingSet, command: Command, decision: Decision) -> int:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import assert_never
 
-import msgspec
-
 from haldir.journal.command import ANOMALY, NOTHING_SEEN, Notice, Observation
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import HOUR, MINUTE, Micros
@@ -12,24 +10,11 @@ from haldir.kernel.money import format_amount
 from haldir.policy.rates import after_call, count_within_minute
 from haldir.storage.rows import Row
 from haldir.watch.anomaly_rules import AnomalyRule, CallRate, FirstUse, OffHours, RefusalBurst, SpendSpike, within_hours
+from haldir.watch.deed import Deed
 from haldir.watch.model import Activity, AnomalyRules, ToolUsed
 
 HOURS_KEPT = 25  # The present one, and a day of hours to hold it against.
 HOURS_TO_COMPARE = 3  # Fewer say nothing about what is usual.
-
-
-class Deed(msgspec.Struct, frozen=True):
-    """What a decision tells the rules: who (`agent_id` may be unknown), what, and what became of it.
-
-    `acts`: an agent did or tried something, a call, a payment or a report. `tool` is set where it may use it.
-    """
-
-    holder: str
-    agent_id: str
-    acts: bool
-    allowed: bool
-    tool: str
-    spent_micros: int
 
 
 def examine(rows: WorkingSet, deed: Deed, now: Micros) -> Observation:

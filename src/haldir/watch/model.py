@@ -1,11 +1,13 @@
-"""What anomaly rules are and what they remember, as rows."""
+"""What the watch keeps beside the log, as rows: anomaly rules, what they remember, and tallies."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from haldir.kernel.clock import Micros
 from haldir.policy.rates import Counts
 from haldir.storage.rows import Row, Table
 from haldir.watch.anomaly_rules import AnomalyRule
+
+TallyKind = Literal["day", "agent", "tool"]
 
 
 class AnomalyRules(Row, frozen=True):
@@ -40,3 +42,19 @@ class ToolUsed(Row, frozen=True):
     agent_id: str
     tool: str
     first_at: Micros
+
+
+class Tally(Row, frozen=True):
+    """What was done on a `day` (`2026-11-25`, UTC), by an `agent`, or with a `tool` (`upstream.tool`).
+
+    `actions` are tool calls, payments and reports, the refused ones too; `spent_micros` is what was posted or reported.
+    """
+
+    TABLE: ClassVar[Table] = Table("tally", key=("kind", "name"))
+
+    kind: TallyKind
+    name: str
+    actions: int = 0
+    refused: int = 0
+    flagged: int = 0
+    spent_micros: int = 0

@@ -8,6 +8,7 @@ from haldir.kernel.ids import TenantId
 from haldir.storage.engine import Reader
 from haldir.storage.rows import BUNDLE, Entry, Head, Tile
 from haldir.watch.filter import END, EntryFilter, EntryPage, Span
+from haldir.watch.model import Tally, TallyKind
 from haldir.watch.reading import logged_entry, read_time
 
 SCANNED_MAX = 10_000  # Entries that one page looks at, however few of them are wanted: some milliseconds.
@@ -51,6 +52,14 @@ FURTHER = {
 }
 
 BODY_AT = "SELECT body FROM entry WHERE tenant = :tenant AND bundle = :bundle AND slot = :slot"
+
+DAYS = """
+SELECT name, actions, refused, flagged, spent_micros FROM tally
+WHERE tenant = :tenant AND kind = 'day' AND name >= :first AND name < :after ORDER BY name
+"""
+BUSIEST = """
+SELECT name, actions FROM tally WHERE tenant = :tenant AND kind = :kind ORDER BY actions DESC, name LIMIT :limit
+"""
 
 BEYOND = """
 SELECT bundle, slot FROM entry WHERE tenant = :tenant AND (bundle, slot) >= (:bundle, :slot)
@@ -128,6 +137,17 @@ async def first_index_at(reader: Reader, tenant: TenantId, size: int, at: Micros
         else:
             low = middle + 1
     return low
+
+
+async def days_between(reader: Reader, tenant: TenantId, first: str, after: str) -> list[Tally]:
+    """Return the tallies of the days from `first` up to, not including, `after`, as ISO 8601 dates, in order."""
+    found = await reader.fetch(DAYS, tenant=tenant, first=first, after=after)
+    return [Tally("day", *values) for values in found]
+
+
+async def busiest(reader: Reader, tenant: TenantId, kind: TallyKind, limit: int) -> dict[str, int]:
+    """Return which agents or tools did most, and how much, the busiest first."""
+    return dict(await reader.fetch(BUSIEST, tenant=tenant, kind=kind, limit=limit))
 
 
 async def read_head(reader: Reader, tenant: TenantId) -> Head:

@@ -24,6 +24,9 @@ COMMANDS = {
     "call": ("haldir.faces.cli.calls:call", "Tool calls, and those whose outcome is unknown."),
     "pay": ("haldir.faces.cli.payments:pay", "Payments: authorize, capture, void."),
     "webhooks": ("haldir.faces.cli.webhooks:webhooks", "Who is told what happens, and each delivery."),
+    "usage": ("haldir.faces.cli.server:usage", "How much was done in a month."),
+    "status": ("haldir.faces.cli.server:status", "Whether Haldir does its work."),
+    "ready": ("haldir.faces.cli.server:ready", "Whether Haldir is ready for requests."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
 }
 READER_GONE = 141  # As a shell says of a program that was ended by SIGPIPE.
