@@ -225,7 +225,7 @@ def test_an_api_key_acts_in_a_session_only_with_the_scope_for_it(haldir: Haldir)
     session = haldir.session("execute")
     weak = haldir.rest("POST", "/v1/keys", {"name": "weak", "scopes": ["sessions:*", "audit:*", "proxy:read"]})["key"]
     strong = haldir.rest("POST", "/v1/keys", {"name": "strong", "scopes": ["proxy:write"]})["key"]
-    answers = [haldir.rpc("/mcp", request("ping"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
+    answers = [haldir.rpc("/mcp", call("up__do"), key, x_session_id=session["session_id"]) for key in (weak, strong)]
     assert [answer.status for answer in answers] == [403, 200]
     assert answers[0].body["error"]["code"] == -32003
     assert answers[0].body["error"]["data"]["code"] == "insufficient_scope"

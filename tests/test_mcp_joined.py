@@ -75,7 +75,7 @@ def test_progress_is_streamed_with_the_callers_own_token(haldir: Haldir, mode: s
 def test_the_list_holds_only_what_the_session_may_call_and_is_private(haldir: Haldir) -> None:
     token = haldir.token("execute:new:add", "execute:stdio:echo")
     result = haldir.ask_modern("/mcp", "tools/list", {}, token).body["result"]
-    assert {tool["name"] for tool in result["tools"]} == {"new__add", "stdio__echo"}
+    assert {tool["name"] for tool in result["tools"] if "__" in tool["name"]} == {"new__add", "stdio__echo"}
     assert (result["cacheScope"], result["ttlMs"], result["resultType"]) == ("private", 0, "complete")
 
 
@@ -176,7 +176,8 @@ def test_a_header_that_contradicts_an_argument_is_refused(haldir: Haldir) -> Non
 def test_an_official_client_gets_prompts_and_reads_resources_of_every_upstream(haldir: Haldir, mode: str) -> None:
     async def talk() -> None:
         async with official_client(haldir, "/mcp", haldir.token(), mode) as client:
-            assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["new__greet", "stdio__greet"]
+            prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
+            assert prompts == ["budget-check", "new__greet", "stdio__greet"]
             assert [str(found.uri) for found in (await client.list_resources()).resources] == ["note://one"]
             templates = (await client.list_resource_templates()).resource_templates
             assert [found.uri_template for found in templates] == ["note://{book}/page/{number}"]
@@ -191,7 +192,7 @@ def test_an_official_client_gets_prompts_and_reads_resources_of_every_upstream(h
 def test_prompts_and_resources_of_an_upstream_need_the_scope_to_execute_on_it(haldir: Haldir) -> None:
     token = haldir.token("execute:stdio", "execute:new:add")
     prompts = haldir.ask_modern("/mcp", "prompts/list", {}, token).body["result"]
-    assert [prompt["name"] for prompt in prompts["prompts"]] == ["stdio__greet"]
+    assert [prompt["name"] for prompt in prompts["prompts"]] == ["budget-check", "stdio__greet"]
     assert (prompts["cacheScope"], prompts["ttlMs"], prompts["resultType"]) == ("private", 0, "complete")
     asked = {"name": "new__greet", "arguments": {"name": "you"}}
     refused = haldir.rpc("/mcp", request("prompts/get", asked), token)

@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from haldir.faces import listen
 from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.cli.doors import Ready
-from haldir.faces.mcp.face import McpFace
+from haldir.faces.mcp.face import McpFace, McpSettings
 from haldir.faces.rest.app import RestSettings, rest_app
+from haldir.faces.rest.request_rate import RequestRate
 from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
 from haldir.journal.journal import Journal
@@ -77,10 +78,12 @@ async def _serve(settings: Settings, on_ready: Callable[[Ready], None], parts: P
     with contextlib.closing(listening):
         async with open_context(settings, parts.clock) as ctx:
             await _prepare(ctx, settings)
-            mcp = McpFace(ctx, settings.allowed_hosts, settings.allowed_origins, parts.body_seconds_max)
+            per_minute = settings.rate_limit_per_minute
+            rate = RequestRate(per_minute, ctx.clock) if per_minute else None
+            mcp = _mcp(ctx, settings, parts, rate)
             async with _working(ctx):
                 await listen.serve(
-                    _faces(mcp, _rest(ctx, settings, parts)),
+                    _faces(mcp, _rest(ctx, settings, parts, rate)),
                     listening,
                     on_ready=lambda stop: _announce(settings, url, stop, on_ready),
                     on_stop=mcp.close,
@@ -184,10 +187,20 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def _rest(ctx: Context, settings: Settings, parts: Parts) -> ASGIApp:
+def _mcp(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> McpFace:
+    chosen = McpSettings(
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        rate=rate,
+        body_seconds_max=parts.body_seconds_max,
+    )
+    return McpFace(ctx, parts.operations, chosen)
+
+
+def _rest(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> ASGIApp:
     chosen = RestSettings(
         allowed_origins=settings.allowed_origins,
-        requests_per_minute=settings.rate_limit_per_minute,
+        rate=rate,
         body_seconds_max=parts.body_seconds_max,
     )
     return rest_app(ctx, parts.operations, chosen)

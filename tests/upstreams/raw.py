@@ -54,6 +54,20 @@ class RawUpstream:
                 honest(connection, message)
 
 
+class Lister:
+    """Answers tools/list with whatever `tools` is now."""
+
+    def __init__(self, tools: list[Any]) -> None:
+        self.tools = tools
+
+    def __call__(self, connection: socket.socket, message: dict[str, Any]) -> None:
+        if message.get("method") != "tools/list":
+            honest(connection, message)
+            return
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"tools": self.tools}}
+        respond(connection, json.dumps(answer).encode())
+
+
 @contextmanager
 def raw_upstream(on_call: Answer) -> Iterator[RawUpstream]:
     upstream = RawUpstream(on_call)

@@ -41,6 +41,13 @@ async def authenticate(ctx: Context, bearer: str | None, session_id: str | None)
         raise Unauthenticated(refused.reason) from refused
 
 
+def may_ask(caller: Caller, operation: Operation) -> bool:
+    """Tell whether `authorize` would let a living caller ask this."""
+    if not caller.is_key:
+        return operation.session
+    return operation.scope is None or key_covers(caller.key_scopes, operation.scope)
+
+
 async def authorize(ctx: Context, caller: Caller, operation: Operation) -> None:
     """Refuse a caller whose credential is dead, or which may not ask for this. A missing scope is recorded."""
     await _alive(ctx, caller, operation.name)

@@ -1,6 +1,6 @@
-"""The catalogue: every public verb declared once. REST, OpenAPI, the CLI and the docs are its projections."""
+"""The catalogue: every public verb declared once. REST, OpenAPI, MCP, the CLI and the docs are its projections."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +10,28 @@ from haldir.operations.context import Context
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Run = Callable[[Context, Any, Any], Awaitable[msgspec.Struct]]  # Context, Caller, an instance of `request`.
+
+
+Effect = Literal["reads", "adds", "ends"]
+
+
+class McpTool(msgspec.Struct, frozen=True, kw_only=True):
+    """How a verb is offered as one of Haldir's own MCP tools; what it takes and answers is as by REST.
+
+    `aliases` are accepted in a call and never listed, as are `synonyms` of the request's fields. `renamed` are
+    fields that MCP clients know by another name, `omitted` those that ask for what is no JSON. `required` must be
+    given here though REST has a default for it.
+    """
+
+    name: str
+    effect: Effect
+    aliases: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = {}  # Argument by field.
+    synonyms: Mapping[str, str] = {}  # Field by argument.
+    omitted: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    refusal_answers: bool = False  # A decision against it is an answer to the call, not an error of it.
+    stdio_only: bool = False  # Listed only by the bridge to stdio.
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,3 +59,4 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     anonymous: bool = False  # May be asked without any credential: `run` is then given None for the caller.
     refusal_extras: Callable[[HaldirError], dict[str, Any]] | None = None  # Members its error bodies have besides.
+    mcp: McpTool | None = None  # How it is offered on `/mcp`, if it is.

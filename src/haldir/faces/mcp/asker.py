@@ -1,13 +1,16 @@
 """Who sends a request: the credential in its headers, and the session it acts in."""
 
+import msgspec
+
 from haldir.faces.mcp.hop import Asker
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
+from haldir.gate.scopes import covers, key_covers
 from haldir.kernel.errors import Refused
 from haldir.operations.acting import acting_session
 from haldir.operations.authenticate import authenticate, require_scope
+from haldir.operations.caller import Caller
 from haldir.operations.context import Context
-from haldir.operations.living import living_session
+from haldir.operations.living import living_session, require_alive
 from haldir.proxy.model import Upstream
 
 BEARER = "bearer "
@@ -27,11 +30,36 @@ FREE_METHODS = frozenset(
 )
 
 
-async def asker_of(ctx: Context, headers: dict[str, str]) -> Asker:
-    """Return who asks. Raises Unauthenticated, or Refused for an agent that may not open a session."""
-    caller = await authenticate(ctx, _credential(headers), headers.get("x-session-id"))
+class Acting(msgspec.Struct, frozen=True):
+    """An asker whose session is alive, with every session above it."""
+
+    asker: Asker
+    session: Session
+
+
+async def caller_of(ctx: Context, headers: dict[str, str]) -> Caller:
+    """Return who asks. Raises Unauthenticated."""
+    return await authenticate(ctx, _credential(headers), headers.get("x-session-id"))
+
+
+async def asker_of(ctx: Context, caller: Caller) -> Asker:
+    """Return the caller in its session. Raises Refused, or InvalidRequest for an API key that named none."""
     await require_scope(ctx, caller, TOOL_SCOPE, "mcp")
     return Asker(caller, await acting_session(ctx, caller))
+
+
+async def acting_of(ctx: Context, caller: Caller) -> Acting | None:
+    """Return the living caller in its living session; None for an API key that cannot act in one. Raises Refused."""
+    if caller.is_key and (caller.session_id is None or not key_covers(caller.key_scopes, TOOL_SCOPE)):
+        await require_alive(ctx, caller, "mcp")
+        return None
+    return await require_acting(ctx, caller)
+
+
+async def require_acting(ctx: Context, caller: Caller) -> Acting:
+    """Return the living caller in its living session. Raises Refused, or InvalidRequest where there is none."""
+    asker = await asker_of(ctx, caller)
+    return Acting(asker, await require_living(ctx, asker))
 
 
 async def require_living(ctx: Context, asker: Asker) -> Session:

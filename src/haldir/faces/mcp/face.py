@@ -2,6 +2,8 @@
 
 import logging
 import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import final
 
 import msgspec
@@ -10,17 +12,21 @@ from starlette.types import Receive, Scope, Send
 
 from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body, read_body
 from haldir.faces.cors import CrossOrigin, named
-from haldir.faces.mcp.asker import asker_of
+from haldir.faces.mcp.asker import asker_of, caller_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.host_rules import HostRules
 from haldir.faces.mcp.inbound import Inbound, parse
-from haldir.faces.mcp.joined import INFORMATION, Joined
+from haldir.faces.mcp.joined import Joined
 from haldir.faces.mcp.open_streams import OpenStreams
+from haldir.faces.mcp.own_call import OwnCalls
+from haldir.faces.mcp.own_tools import OwnTools
 from haldir.faces.mcp.relay import Relay
 from haldir.faces.mcp.reply import JSON_HEADER, Reply
+from haldir.faces.rest.request_rate import RequestRate
 from haldir.kernel.errors import HaldirError, PayloadTooLarge, RequestTimeout
+from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.proxy.era import PARAM_PREFIX
 from haldir.proxy.exchange import EVENT_STREAM, JSON, media_type_of
@@ -32,31 +38,36 @@ SENT_BY_PAGES = (
     b" Traceparent, Tracestate, X-API-Key, X-Session-ID"
 )
 TOLD_TO_PAGES = b"Mcp-Protocol-Version, Mcp-Session-Id, Retry-After, WWW-Authenticate"
+Serve = Callable[[Inbound, Reply], Awaitable[None]]
+
 BODY_BYTES_MAX = 4 << 20  # Arguments with a file or two in them; the upstream sees all of it.
 
 _log = logging.getLogger(__name__)
 
 
+class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator may choose here; hosts and origins beyond this machine's own addresses."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    rate: RequestRate | None = None  # How many requests a credential may send: what REST counts by, too.
+    body_seconds_max: float = BODY_SECONDS_MAX
+
+
 @final
 class McpFace:
-    """The MCP endpoints. `hosts` and `origins` are what requests may name beyond this machine's own addresses."""
+    """The MCP endpoints."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        hosts: tuple[str, ...] = (),
-        origins: tuple[str, ...] = (),
-        body_seconds_max: float = BODY_SECONDS_MAX,
-    ) -> None:
+    def __init__(self, ctx: Context, operations: Iterable[Operation], settings: McpSettings) -> None:
         self._ctx = ctx
-        self._rules = HostRules(hosts, origins)
+        self._rules = HostRules(settings.allowed_hosts, settings.allowed_origins)
         self._pages = CrossOrigin(
-            named(origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
+            named(settings.allowed_origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
         )
         self._streams = OpenStreams(ctx)
         self._relay = Relay(ctx, self._streams)
-        self._joined = Joined(ctx, self._streams)
-        self._body_seconds_max = body_seconds_max
+        self._joined = Joined(ctx, self._streams, OwnTools(operations), OwnCalls(ctx, settings.rate))
+        self._body_seconds_max = settings.body_seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,11 +79,11 @@ class McpFace:
             headers = read_headers(scope["headers"])
             self._rules.check(headers)
             if scope["method"] == "POST":
-                asker = await self._asker(headers, receive)  # First, for a body takes memory.
+                serve = await self._served(scope["path"], headers, receive)  # First, for a body takes memory.
                 inbound = await self._read(headers, receive)
                 request_id = inbound.id_raw
                 check_against_body(inbound)
-                await self._post(scope["path"], asker, inbound, reply)
+                await serve(inbound, reply)
             else:
                 await self._other(scope, headers, receive, reply)
         except ClientGone:
@@ -88,9 +99,14 @@ class McpFace:
         """End streams that would stay open for ever; calls under way are answered first."""
         self._streams.end_standing()
 
-    async def _asker(self, headers: dict[str, str], receive: Receive) -> Asker:
+    async def _served(self, path: str, headers: dict[str, str], receive: Receive) -> Serve:
+        """Return what serves a message of whoever asks at this path. Raises HaldirError for who may not."""
+        upstream = _upstream_of(path)
         try:
-            return await asker_of(self._ctx, headers)
+            caller = await caller_of(self._ctx, headers)
+            if upstream is None:
+                return partial(self._joined.post, caller)
+            return partial(self._relay.post, await asker_of(self._ctx, caller), upstream)
         except HaldirError:
             await discard_body(receive, self._body_seconds_max)
             raise
@@ -100,22 +116,18 @@ class McpFace:
             raise RpcFault(415, INVALID_REQUEST, f"A message is sent as {JSON}.")
         return parse(await read_body(receive, self._body_seconds_max, BODY_BYTES_MAX), headers, receive)
 
-    async def _post(self, path: str, asker: Asker, inbound: Inbound, reply: Reply) -> None:
-        upstream = _upstream_of(path)
-        if upstream is None:
-            await self._joined.post(asker, inbound, reply)
-        else:
-            await self._relay.post(asker, inbound, upstream, reply)
+    async def _asker(self, headers: dict[str, str]) -> Asker:
+        return await asker_of(self._ctx, await caller_of(self._ctx, headers))
 
     async def _other(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: Reply) -> None:
         upstream = _upstream_of(scope["path"])
         match scope["method"]:
             case "GET" if upstream is not None:
-                await self._relay.get(await asker_of(self._ctx, headers), headers, receive, upstream, reply)
+                await self._relay.get(await self._asker(headers), headers, receive, upstream, reply)
             case "DELETE" if upstream is not None:
-                await self._relay.delete(await asker_of(self._ctx, headers), headers, receive, upstream, reply)
+                await self._relay.delete(await self._asker(headers), headers, receive, upstream, reply)
             case "GET" if EVENT_STREAM not in headers.get("accept", ""):
-                await reply.whole(200, msgspec.json.encode(INFORMATION))
+                await reply.whole(200, msgspec.json.encode(self._joined.information))
             case method:
                 allow = b"GET, POST, DELETE, OPTIONS" if upstream is not None else b"GET, POST, OPTIONS"
                 asks = method == "OPTIONS"  # By which a browser finds out what the page before it may send.

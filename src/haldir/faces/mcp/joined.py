@@ -1,33 +1,32 @@
-"""`/mcp`: Haldir as one server that offers what every upstream does; tools and prompts as `upstream__name`.
+"""`/mcp`: Haldir as one server that offers its own tools and what every upstream does, as `upstream__name`.
 
 It keeps no session of its own, so it serves both eras alike, and speaks with each upstream in that one's era.
 """
 
-import asyncio
-from collections.abc import Container
 from typing import Any, final
 
 from msgspec import Raw
 
-from haldir.faces.mcp.asker import require_living
+from haldir.faces.mcp.asker import Acting, acting_of, asker_of, require_acting
+from haldir.faces.mcp.bridged import is_bridged
 from haldir.faces.mcp.faults import RpcFault
-from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.joined_ask import ASKED, ask
 from haldir.faces.mcp.joined_call import JoinedCall
 from haldir.faces.mcp.joined_eras import status_of
-from haldir.faces.mcp.joined_names import joined_name
-from haldir.faces.mcp.joined_offers import LIST_SECONDS_MAX, LISTS, joint_list
+from haldir.faces.mcp.joined_offers import LISTS, joint_list
+from haldir.faces.mcp.joined_tools import joint_tools
 from haldir.faces.mcp.open_streams import OpenStreams
+from haldir.faces.mcp.own_call import OwnCalls
+from haldir.faces.mcp.own_prompts import PROMPT_NAMES, offered_prompts, spoken
+from haldir.faces.mcp.own_tools import OwnTools
 from haldir.faces.mcp.reply import Reply
-from haldir.gate.model import Session
-from haldir.kernel.errors import Refused, UpstreamError
-from haldir.operations.books import KnownUpstream
+from haldir.operations.caller import Caller
 from haldir.operations.context import Context
-from haldir.operations.upstreams import may_use, observe_tools, upstreams_of
 from haldir.proxy import message as rpc
+from haldir.proxy.discovery import PROMPTS, Offer
 from haldir.proxy.era import HANDSHAKE_VERSIONS, IMPLEMENTATION, LATEST_HANDSHAKE, MODERN, SERVER_INFO_KEY, VERSION_KEY
-from haldir.proxy.message import INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION
+from haldir.proxy.message import INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION, raw
 
 CAPABILITIES = {
     "tools": {"listChanged": False},
@@ -40,7 +39,7 @@ INFORMATION: dict[str, Any] = {
     "description": "Haldir guards the tools behind it: every call is decided, recorded, forwarded and recorded again.",
     "transport": "streamable-http",
     "protocolVersions": VERSIONS,
-    "authentication": "Authorization: Bearer <agent key or session token>",
+    "authentication": "Authorization: Bearer <agent key, session token or API key>",
 }
 
 
@@ -48,28 +47,40 @@ INFORMATION: dict[str, Any] = {
 class Joined:
     """The joint server."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams) -> None:
-        self._ctx, self._streams = ctx, streams
+    def __init__(self, ctx: Context, streams: OpenStreams, tools: OwnTools, calls: OwnCalls) -> None:
+        self._ctx, self._streams, self._tools, self._calls = ctx, streams, tools, calls
 
-    async def post(self, asker: Asker, inbound: Inbound, reply: Reply) -> None:
+    @property
+    def information(self) -> dict[str, Any]:
+        """Return what anyone may know of this endpoint."""
+        return INFORMATION | {"tools": self._tools.names(), "prompts": sorted(PROMPT_NAMES)}
+
+    async def post(self, caller: Caller, inbound: Inbound, reply: Reply) -> None:
         """Serve one POSTed message."""
         if inbound.kind == "request" and inbound.is_modern:
             _check_version(inbound)
         if inbound.kind == "request" and inbound.method == "tools/call":
-            await JoinedCall(self._ctx, asker, inbound, reply, self._streams).run()
+            await self._call(caller, inbound, reply)
             return
-        session = await require_living(self._ctx, asker)
+        acting = await acting_of(self._ctx, caller)
         if inbound.kind != "request":
             await reply.whole(202, b"", ())
-            return
-        if inbound.method in ASKED:
-            answer = await ask(self._ctx, asker, session, inbound)
+        elif inbound.method in ASKED and inbound.params.get("name") not in PROMPT_NAMES:
+            found = acting or await require_acting(self._ctx, caller)
+            answer = await ask(self._ctx, found.asker, found.session, inbound)
             await reply.whole(status_of(answer, inbound), answer)
-            return
-        result = await self._result(asker, session, inbound)
-        await reply.whole(200, rpc.response(inbound.id_raw, rpc.raw(_stamped(result) if inbound.is_modern else result)))
+        else:
+            await _respond(await self._result(caller, acting, inbound), inbound, reply)
 
-    async def _result(self, asker: Asker, session: Session, inbound: Inbound) -> dict[str, Any]:
+    async def _call(self, caller: Caller, inbound: Inbound, reply: Reply) -> None:
+        own = self._tools.named(inbound.params["name"])
+        if own is not None:
+            await _respond(await self._calls.result(caller, own, inbound), inbound, reply)
+            return
+        asker = await asker_of(self._ctx, caller)
+        await JoinedCall(self._ctx, asker, inbound, reply, self._streams).run()
+
+    async def _result(self, caller: Caller, acting: Acting | None, inbound: Inbound) -> dict[str, Any]:
         match inbound.method:
             case "initialize" if not inbound.is_modern:
                 return _initialized(inbound)
@@ -78,34 +89,26 @@ class Joined:
             case "ping":
                 return {}
             case "tools/list":
-                return _listing(inbound, "tools", await self._tools(asker, session, inbound))
+                _check_cursor(inbound)
+                own = self._tools.offered(caller, over_stdio=is_bridged(inbound.headers))
+                return _listing(inbound, "tools", [*own, *(await joint_tools(self._ctx, acting) if acting else ())])
             case method if (offer := LISTS.get(method)) is not None:
                 _check_cursor(inbound)
-                return _listing(inbound, offer.member, await joint_list(self._ctx, asker, session, offer))
+                return _listing(inbound, offer.member, await self._offers(caller, acting, offer))
+            case "prompts/get":
+                return spoken(self._tools, caller, inbound)
         status = 404 if inbound.is_modern else 200
         raise RpcFault(status, METHOD_NOT_FOUND, f"There is no method {inbound.method!r} here.")
 
-    async def _tools(self, asker: Asker, session: Session, inbound: Inbound) -> list[Raw]:
-        _check_cursor(inbound)
-        known = await upstreams_of(self._ctx, asker.caller.tenant)
-        offers = [self._offered(asker, session, known[name], known) for name in sorted(known)]
-        return [tool for offered in await asyncio.gather(*offers) for tool in offered]
+    async def _offers(self, caller: Caller, acting: Acting | None, offer: Offer) -> list[Raw]:
+        own = (
+            [raw(each.definition(caller)) for each in offered_prompts(self._tools, caller)] if offer == PROMPTS else []
+        )
+        return own + (await joint_list(self._ctx, acting.asker, acting.session, offer) if acting else [])
 
-    async def _offered(self, asker: Asker, session: Session, known: KnownUpstream, names: Container[str]) -> list[Raw]:
-        """Return what one upstream offers to this session; nothing if it does not answer: its health says why."""
-        tenant, upstream = asker.caller.tenant, known.upstream
-        try:
-            async with asyncio.timeout(LIST_SECONDS_MAX):
-                definitions = await self._ctx.pool.list_tools(tenant, upstream, known.config)
-                await observe_tools(self._ctx, tenant, upstream.name, definitions)
-        except (UpstreamError, Refused, TimeoutError):
-            return []
-        visible = await may_use(self._ctx, session, tenant, upstream)
-        offered: dict[str, Raw] = {}  # By name, for a definition may be listed twice.
-        for definition in filter(visible, definitions):
-            if (name := joined_name(upstream.name, definition.name, names)) is not None:
-                offered[name] = Raw(rpc.build(rpc.members(definition.encoded) | {"name": rpc.raw(name)}))
-        return list(offered.values())
+
+async def _respond(result: dict[str, Any], inbound: Inbound, reply: Reply) -> None:
+    await reply.whole(200, rpc.response(inbound.id_raw, raw(_stamped(result) if inbound.is_modern else result)))
 
 
 def _check_cursor(inbound: Inbound) -> None:

@@ -36,7 +36,7 @@ class Relay:
         self._ctx, self._streams = ctx, streams
         self._answers = AwaitedAnswers()
 
-    async def post(self, asker: Asker, inbound: Inbound, upstream_name: str, reply: Reply) -> None:
+    async def post(self, asker: Asker, upstream_name: str, inbound: Inbound, reply: Reply) -> None:
         """Serve one POSTed message."""
         hop = await self._hop(asker, inbound.headers, upstream_name, reply)
         if inbound.kind == "request" and inbound.method == "tools/call":

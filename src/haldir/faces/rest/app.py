@@ -22,13 +22,12 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator may choose here."""
 
     allowed_origins: tuple[str, ...] = ()  # Origins of browser pages that may read answers.
-    requests_per_minute: int | None = None  # Per credential; None is no limit.
+    rate: RequestRate | None = None  # How many requests a credential may send.
     body_seconds_max: float = BODY_SECONDS_MAX
 
 
 def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettings) -> ASGIApp:
     """Return the ASGI app that answers for every operation of the catalogue, and for its own description."""
-    rate = RequestRate(settings.requests_per_minute, ctx.clock) if settings.requests_per_minute else None
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -38,7 +37,7 @@ def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettin
     routes = [Route(path, page) for path, page in pages.items()]
     # A path without braces goes first: /v1/approvals/pending is no approval called "pending".
     paths = sorted(by_path, key=lambda path: (path.count("{"), path))
-    routes += [Route(path, Endpoint(ctx, by_path[path], rate, settings.body_seconds_max)) for path in paths]
+    routes += [Route(path, Endpoint(ctx, by_path[path], settings.rate, settings.body_seconds_max)) for path in paths]
     return Door(Router(routes, redirect_slashes=False, default=_nowhere), settings.allowed_origins)
 
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
 
 import msgspec
 
 from haldir.faces.rest.endpoint import BODY_METHODS
+from haldir.faces.schemas import Schema, custom_schema
 from haldir.kernel.errors import (
     REFUSALS,
     Forbidden,
@@ -23,12 +23,9 @@ from haldir.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
-from haldir.kernel.secret import Secret
 from haldir.operations.catalogue import Operation
 from haldir.operations.download import Download
-from haldir.operations.wire import Amount, Cost, JsonObject, Moment, StatusResponse, WholeBody
-
-Schema = dict[str, Any]
+from haldir.operations.wire import StatusResponse, WholeBody
 
 REF = "#/components/schemas/{name}"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"api_key": []}]
@@ -62,7 +59,7 @@ def openapi_document(operations: Sequence[Operation]) -> Schema:
         for kind in (operation.request, operation.response)
         if not issubclass(kind, UNDESCRIBED)
     )
-    schemas, components = msgspec.json.schema_components([*types, Error], schema_hook=_custom, ref_template=REF)
+    schemas, components = msgspec.json.schema_components([*types, Error], schema_hook=custom_schema, ref_template=REF)
     named: dict[type, Schema] = dict(zip([*types, Error], schemas, strict=True))
     paths: dict[str, Schema] = {}
     for operation in operations:
@@ -173,22 +170,3 @@ def _resolved(schema: Schema, components: Schema) -> Schema:
     reference = schema.get("$ref")
     resolved: Schema = components[reference.rsplit("/", 1)[1]] if reference else schema
     return resolved
-
-
-def _custom(kind: type) -> Schema:
-    """Describe the types of `operations.wire`."""
-    if kind is Amount:
-        return {
-            "type": "number",
-            "minimum": 0,
-            "description": "Whole units of money; at most 6 digits after the point.",
-        }
-    if kind is Cost:
-        return {"type": ["number", "string"], "description": "Whole units of money, rounded up to a millionth."}
-    if kind is Moment:
-        return {"type": ["number", "string"], "description": "Unix seconds, or ISO 8601 text."}
-    if kind is JsonObject:
-        return {"type": "object"}
-    if kind is Secret:
-        return {"type": "string", "format": "password", "writeOnly": True}
-    raise NotImplementedError(kind)

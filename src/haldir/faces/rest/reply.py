@@ -61,15 +61,16 @@ def exchange_of(scope: Scope) -> Exchange:
 
 def error_reply(error: HaldirError, request_id: str, extras: dict[str, Any] | None = None) -> Reply:
     """Return an error as WIRE.md §0 asks: error, code, request_id, and what helps; `extras` of the operation win."""
-    refusal = error.refusal if isinstance(error, Refused) else error.code
-    status, hint = (error.kind.status, error.kind.hint) if isinstance(error, Refused) else (error.status, error.hint)
-    body: dict[str, Any] = {"error": error.message, "code": refusal, "request_id": request_id}
-    if hint:
-        body["hint"] = hint
-    body |= _particulars(error)
-    if extras:
-        body |= extras
-    return Reply(status, encode(body), tuple(_headers(error, status)))
+    status = error.kind.status if isinstance(error, Refused) else error.status
+    body = encode({"request_id": request_id} | error_members(error, extras))
+    return Reply(status, body, tuple(_headers(error, status)))
+
+
+def error_members(error: HaldirError, extras: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what an error says, whoever asked for it and by which face."""
+    code, hint = (error.refusal, error.kind.hint) if isinstance(error, Refused) else (error.code, error.hint)
+    said: dict[str, Any] = {"error": error.message, "code": code} | ({"hint": hint} if hint else {})
+    return said | _particulars(error) | (extras or {})
 
 
 def _particulars(error: HaldirError) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from haldir.operations.acting import acting_session
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.audit_pages import EntryShown, shown_entries
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed
 from haldir.operations.tree_heads import TreeHead, signed_head, signer_of
@@ -210,6 +210,12 @@ OPERATIONS = (
         session=True,
         refusals=("session_not_found", "session_expired", "session_revoked", "agent_revoked"),
         tag="audit",
+        mcp=McpTool(
+            name="logAction",
+            effect="adds",
+            aliases=("haldir_log_audit_action",),
+            required=("session_id",),
+        ),
     ),
     Operation(
         name="query_audit",
@@ -221,6 +227,12 @@ OPERATIONS = (
         response=AuditPage,
         run=query_audit,
         tag="audit",
+        mcp=McpTool(
+            name="getAuditTrail",
+            effect="reads",
+            aliases=("haldir_query_audit_trail",),
+            renamed={"flagged": "flagged_only"},
+        ),
     ),
     Operation(
         name="verify_audit",
@@ -232,6 +244,7 @@ OPERATIONS = (
         response=AuditVerified,
         run=verify_audit,
         tag="audit",
+        mcp=McpTool(name="haldir_verify_audit_chain", effect="reads", aliases=("verify_audit_chain",), stdio_only=True),
     ),
     Operation(
         name="tree_head",
@@ -243,5 +256,6 @@ OPERATIONS = (
         response=TreeHead,
         run=tree_head,
         tag="audit",
+        mcp=McpTool(name="haldir_get_tree_head", effect="reads", aliases=("get_tree_head",), stdio_only=True),
     ),
 )

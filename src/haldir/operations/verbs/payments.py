@@ -13,7 +13,7 @@ from haldir.ledger.model import Payment, Reservation, ReservationState
 from haldir.ledger.queries import PaymentFilter
 from haldir.ledger.queries import list_payments as read_payments
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed
@@ -263,6 +263,12 @@ OPERATIONS = (
         ),
         refusal_extras=_refusal_extras,
         tag="payments",
+        mcp=McpTool(
+            name="authorizePayment",
+            effect="adds",
+            aliases=("haldir_authorize_payment",),
+            refusal_answers=True,
+        ),
     ),
     Operation(
         name="list_payments",

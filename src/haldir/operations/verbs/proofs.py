@@ -6,7 +6,7 @@ from haldir.journal.tlog_proof import TlogProof, write_proof
 from haldir.kernel import ids
 from haldir.kernel.errors import InvalidFormat, InvalidRange, NotFound
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.download import Download, text_file
 from haldir.operations.tree_heads import TreeHead, signed_head
@@ -107,6 +107,13 @@ OPERATIONS = (
         run=inclusion_proof,
         files=("text/plain",),
         tag="audit",
+        mcp=McpTool(
+            name="haldir_get_inclusion_proof",
+            effect="reads",
+            aliases=("get_inclusion_proof",),
+            omitted=("format",),
+            stdio_only=True,
+        ),
     ),
     Operation(
         name="consistency_proof",
@@ -118,5 +125,8 @@ OPERATIONS = (
         response=ConsistencyProof,
         run=consistency_proof,
         tag="audit",
+        mcp=McpTool(
+            name="haldir_get_consistency_proof", effect="reads", aliases=("get_consistency_proof",), stdio_only=True
+        ),
     ),
 )

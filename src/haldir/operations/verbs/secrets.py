@@ -10,7 +10,7 @@ from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.ids import UPSTREAM_NAME_CHARS_MAX, is_upstream_name
 from haldir.kernel.secret import Secret
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import living_session
 from haldir.operations.secrets import delete_secret as erase
@@ -187,6 +187,7 @@ OPERATIONS = (
         run=add_secret,
         status=201,
         tag="vault",
+        mcp=McpTool(name="storeSecret", effect="adds", aliases=("haldir_store_secret",)),
     ),
     Operation(
         name="get_secret",
@@ -207,6 +208,7 @@ OPERATIONS = (
             "scope_missing",
         ),
         tag="vault",
+        mcp=McpTool(name="getSecret", effect="reads", aliases=("haldir_get_secret",)),
     ),
     Operation(
         name="list_secrets",
@@ -219,6 +221,7 @@ OPERATIONS = (
         run=list_secrets,
         session=True,
         tag="vault",
+        mcp=McpTool(name="haldir_list_secrets", effect="reads", aliases=("list_secrets",), stdio_only=True),
     ),
     Operation(
         name="delete_secret",

@@ -13,7 +13,7 @@ from haldir.kernel.money import wire_amount
 from haldir.ledger.model import Budget
 from haldir.operations.authenticate import require_scope
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row, living_session
 from haldir.operations.outcomes import allowed, allowed_result
@@ -230,6 +230,7 @@ OPERATIONS = (
             "depth_exceeded",
         ),
         tag="sessions",
+        mcp=McpTool(name="createSession", effect="adds", aliases=("haldir_create_session",)),
     ),
     Operation(
         name="get_session",
@@ -242,6 +243,7 @@ OPERATIONS = (
         run=get_session,
         session=True,
         tag="sessions",
+        mcp=McpTool(name="getSession", effect="reads", aliases=("haldir_get_session",)),
     ),
     Operation(
         name="revoke_session",
@@ -253,6 +255,7 @@ OPERATIONS = (
         response=SessionRevoked,
         run=revoke_session,
         tag="sessions",
+        mcp=McpTool(name="revokeSession", effect="ends", aliases=("haldir_revoke_session",)),
     ),
     Operation(
         name="check_session",
@@ -265,5 +268,6 @@ OPERATIONS = (
         run=check_session,
         session=True,
         tag="sessions",
+        mcp=McpTool(name="checkPermission", effect="reads", aliases=("haldir_check_permission",)),
     ),
 )
