@@ -207,6 +207,14 @@ class Unavailable(HaldirError):
     retry_after_seconds: ClassVar[int] = 1
 
 
+class MetricsDisabled(HaldirError):
+    """The operator set no token for /metrics."""
+
+    code = "metrics_disabled"
+    status = 503
+    hint = "Start Haldir with HALDIR_METRICS_TOKEN, and send that as the bearer credential."
+
+
 class Overloaded(Unavailable):
     """The queue is full: nothing was decided."""
 
