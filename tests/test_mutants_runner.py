@@ -116,12 +116,12 @@ def test_a_function_behind_any_decorator_is_exchanged_where_it_stands(tmp_path: 
 
 
 def test_a_trial_ends_as_its_process_does() -> None:
-    def endless() -> bool:
+    def endless() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0.01)
         while True:
             pass
 
-    trials = {"fails": lambda: False, "passes": lambda: True, "endless": endless}
+    trials = {"fails": lambda: "test_x", "passes": lambda: None, "endless": endless}
     assert dict(tried(trials.items())) == {"fails": "killed", "passes": "survived", "endless": "timed out"}
 
 

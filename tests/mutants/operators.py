@@ -33,6 +33,7 @@ ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.BitAnd: ("&", "|"),
     ast.BitOr: ("|", "&"),
 }
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 _WORD = re.compile(r"[a-z0-9_:.*]*")
@@ -151,7 +152,7 @@ def removed(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
             yield text.instead(node, "pass")
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield text.instead(node, "pass")
-        case ast.Assign(targets=[target]) if _is_bound_again(target, around):
+        case ast.Assign(targets=[target]) if isinstance(around, FUNCTIONS) and _is_bound_again(target, around):
             yield text.instead(node, "pass")
         case ast.Break():
             yield text.instead(node, "continue")
@@ -172,7 +173,7 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _is_type_union(node: ast.BinOp, around: ast.AST) -> bool:
-    return isinstance(node.op, ast.BitOr) and not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef)
+    return isinstance(node.op, ast.BitOr) and not isinstance(around, FUNCTIONS)
 
 
 def _is_bound_again(target: ast.expr, around: ast.AST) -> bool:
