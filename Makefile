@@ -36,7 +36,7 @@ faults: setup
 
 # Break every rule in every small way: a law or test must notice, or docs/mutants.md say why none does. Some minutes.
 mutants: setup
-	PYTHONPATH=tests $(BIN)/python -m mutants
+	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m mutants
 
 # What Haldir does and costs, in ratios: bench/RESULTS.md says what came out. Without the gateways it says so and goes on.
 bench: setup

@@ -51,8 +51,8 @@ def test_a_line_is_changed_in_each_small_way(line: str, mutated: list[str]) -> N
     assert mutations("def f(a, b, c, d, x, y):", f"    {line}") == mutated
 
 
-def test_a_function_that_tells_something_also_tells_the_contrary() -> None:
-    assert mutations("def f(x) -> bool:", "    return g(x)") == ["return None", "return not (g(x))"]
+def test_a_function_that_tells_something_tells_the_contrary() -> None:
+    assert mutations("def f(x) -> bool:", "    return g(x)") == ["return not (g(x))"]
 
 
 @pytest.mark.parametrize(

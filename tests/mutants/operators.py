@@ -138,9 +138,8 @@ def negation(text: Text, node: ast.AST, _around: ast.AST) -> Iterator[Change]:
 
 def returned(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
-        yield text.instead(node.value, "None")
-        if isinstance(around, ast.FunctionDef) and isinstance(around.returns, ast.Name) and around.returns.id == "bool":
-            yield text.instead(node.value, f"not ({text.of(node.value)})")
+        told = isinstance(around, FUNCTIONS) and isinstance(around.returns, ast.Name) and around.returns.id == "bool"
+        yield text.instead(node.value, f"not ({text.of(node.value)})" if told else "None")
 
 
 def removed(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
