@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -55,7 +56,8 @@ class SqliteReader:
         self._closed = True
         await asyncio.to_thread(self._thread.shutdown)
         if self._connection is not None:
-            self._connection.close()
+            with suppress(apsw.Error):  # There is nothing to lose any more: a broken disk may still say no.
+                self._connection.close(force=True)
 
     async def __aenter__(self) -> Self:
         return self
