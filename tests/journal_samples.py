@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from haldir.gate.model import Agent, ApiKey, Session, Tenant
+from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
 from haldir.journal.journal import Journal
@@ -40,6 +40,7 @@ STATE: tuple[type[Row], ...] = (
     Payment,
     PolicyEpoch,
     RateWindow,
+    Request,
     Reservation,
     SecretVersion,
     Session,

@@ -18,12 +18,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
+from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.journal.checkpoint import verify_checkpoint
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome
 from haldir.journal.errors import Unstorable
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
-from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.clock import DAY, SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
@@ -82,6 +83,8 @@ CONDITIONS: dict[str, Condition] = {
 }
 limits = st.none() | st.integers(0, 40)
 amounts = st.integers(0, 15)
+requests = st.sampled_from(["r2", "r3"])
+holders = st.sampled_from(["h", "i"])
 names = {
     kind: st.sampled_from(values) for kind, values in (("agent", AGENTS), ("tool", TOOLS), ("upstream", UPSTREAMS))
 }
@@ -134,6 +137,7 @@ class Story(RuleBasedStateMachine):
     def begin(self, limit: int | None) -> Any:
         """Live a whole life first, so that what follows has something to act on and no command goes untold."""
         self._ask(CreateTenant, name="t", data_key_digest="d", key_prefix="hld_0", key_sha256=self._sha(), key_name="k")
+        self._name_requests()
         self._ask(CreateKey, prefix="hld_x", sha256=self._sha(), name="k", scopes=("*",))
         for name in (*AGENTS, "gamma"):
             self._ask(CreateAgent, name=name, sha256=self._sha(), scopes=("*",), limit_micros=limit, ttl_seconds=600)
@@ -146,6 +150,17 @@ class Story(RuleBasedStateMachine):
         rich = self._session("beta", ("*",), 1_000, 3_000, None)
         self._live(rich)
         return multiple(parent, child)
+
+    def _name_requests(self) -> None:
+        """Answer one request and release another, a day before all else, and forget them."""
+        for request in ("r0", "r1"):
+            self._ask(ReserveRequest, request=request, body_digest="b", request_op=f"op_of_{request}", holder="h")
+        parts = [Part("kept", 1, b"kept")]
+        self._ask(KeepAnswer, parts=parts, request="r0", request_op="op_of_r0", answer_digest="kept")
+        self._ask(ReleaseRequest, request="r1", request_op="op_of_r1", holder="h", forget=False)
+        self._send()
+        self.now += DAY
+        self._ask(ForgetRequests, requests=("r0", "r1"))
 
     def _live(self, rich: str) -> None:
         """Let each command be allowed once."""
@@ -291,6 +306,25 @@ class Story(RuleBasedStateMachine):
     @rule(session_id=sessions)
     def be_refused_elsewhere(self, session_id: str) -> None:
         self._ask(RecordRefusal, operation="GET /", code="forbidden", reason="No.", session_id=session_id)
+
+    @rule(request=requests, body=st.sampled_from("ab"), holder=holders)
+    def reserve(self, request: str, body: str, holder: str) -> None:
+        op = f"op_of_{request}"  # Each time the same one, so that it is answered and released as well.
+        self._ask(ReserveRequest, request=request, body_digest=body, request_op=op, holder=holder)
+
+    @rule(request=requests)
+    def answer(self, request: str) -> None:
+        digest = f"answer_{next(self.numbers)}"
+        parts = [Part(digest, 1, digest.encode())]
+        self._ask(KeepAnswer, parts=parts, request=request, request_op=f"op_of_{request}", answer_digest=digest)
+
+    @rule(request=requests, holder=holders, forget=st.booleans())
+    def release(self, request: str, holder: str, forget: bool) -> None:  # noqa: FBT001 - as above.
+        self._ask(ReleaseRequest, request=request, request_op=f"op_of_{request}", holder=holder, forget=forget)
+
+    @rule()
+    def forget_requests(self) -> None:
+        self._ask(ForgetRequests, requests=("r2", "r3", "r4"))
 
     @rule(call_id=calls)
     def lapse(self, call_id: str) -> None:

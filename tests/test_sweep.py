@@ -9,15 +9,18 @@ import msgspec
 import pytest
 
 from haldir.app import open_context, wall_clock
+from haldir.gate.model import Request
 from haldir.journal.command import CredentialRef
-from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.clock import DAY, MINUTE, SECOND, Micros
 from haldir.kernel.errors import Refused
 from haldir.kernel.secret import Secret
 from haldir.operations.call_commands import Admit, Charge
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
+from haldir.operations.kept_answers import Answer
 from haldir.operations.outcomes import allowed
 from haldir.operations.refusals import SINGLE_ENTRIES_PER_MINUTE
+from haldir.operations.requests import Named, Work, answered_once
 from haldir.operations.tenants import first_tenant
 from haldir.operations.verbs.audit import QueryAuditRequest, query_audit
 from haldir.operations.verbs.calls import CallNamed, ResolveCallRequest, get_call, resolve_call
@@ -27,7 +30,9 @@ from haldir.policy.judgement import Judgement
 from haldir.proxy.commands import AddUpstream, ObserveTools, SeenTool
 from haldir.proxy.model import Price, ToolRule
 from haldir.settings import Settings
+from haldir.storage.rows import Part
 from haldir.workers.sweep import sweep
+from journal_samples import rows_of
 
 
 class Clock:
@@ -123,5 +128,33 @@ def test_refusals_beyond_ten_a_minute_are_one_entry_with_their_count(settings: S
         clock.ahead += 60 * SECOND
         await sweep(ctx)
         assert await recorded() == [1] * SINGLE_ENTRIES_PER_MINUTE + [26]
+
+    played(settings, story)
+
+
+def test_what_was_kept_for_the_retries_of_a_request_is_erased_after_a_day(settings: Settings) -> None:
+    async def story(ctx: Context, caller: Caller, clock: Clock) -> None:
+        async def kept() -> tuple[int, int]:
+            return len(await rows_of(ctx.store, caller.tenant, Request)), len(
+                await rows_of(ctx.store, caller.tenant, Part)
+            )
+
+        async def answer(_ctx: Context) -> Answer:
+            return Answer(200, b"{}")
+
+        before = await kept()
+        work = Work(answer, lambda _error: Answer(500, b"{}"))
+        for name in ("one", "other"):
+            assert await answered_once(ctx, caller, Named("/path", name, b"{}"), work) == (Answer(200, b"{}"), False)
+        assert await kept() == (before[0] + 2, before[1] + 2)
+        clock.ahead += DAY - MINUTE
+        await sweep(ctx)
+        assert await kept() == (before[0] + 2, before[1] + 2)
+        clock.ahead += MINUTE
+        await sweep(ctx)
+        assert await kept() == before
+        size = (await ctx.journal.head(caller.tenant)).size
+        await sweep(ctx)
+        assert (await ctx.journal.head(caller.tenant)).size == size  # Nothing to forget is nothing to record.
 
     played(settings, story)

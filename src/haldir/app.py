@@ -10,16 +10,20 @@ from pathlib import Path
 
 import msgspec
 import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from haldir.faces import listen
 from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.cli.doors import Ready
-from haldir.faces.faces import Faces
+from haldir.faces.mcp.face import McpFace, McpSettings
+from haldir.faces.rest.app import RestSettings, rest_app
+from haldir.faces.rest.request_rate import RequestRate
 from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
 from haldir.journal.journal import Journal
 from haldir.journal.witness import CheckpointFile
 from haldir.kernel.clock import Clock, Micros
+from haldir.operations.books import RequestBook
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context, new_op
 from haldir.operations.everything import OPERATIONS
@@ -42,6 +46,7 @@ from haldir.vault.root import RootKey, create_root_key_file, root_key_from_file,
 from haldir.workers.sweep import sweep_forever
 
 ROOT_KEY_VARIABLE = "HALDIR_ROOT_KEY"
+HOLDER_BYTES = 8  # Names this process among its replicas.
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 DRAIN_SECONDS = 40.0  # As long as the face waits for its last answers: settlements may still be on their way.
@@ -75,13 +80,15 @@ async def _serve(settings: Settings, on_ready: Callable[[Ready], None], parts: P
     with contextlib.closing(listening):
         async with open_context(settings, parts.clock) as ctx:
             await _prepare(ctx, settings)
-            faces = Faces(ctx, settings, parts.operations, parts.body_seconds_max)
+            per_minute = settings.rate_limit_per_minute
+            rate = RequestRate(per_minute, ctx.clock) if per_minute else None
+            mcp = _mcp(ctx, settings, parts, rate)
             async with _working(ctx):
                 await listen.serve(
-                    faces,
+                    _faces(mcp, _rest(ctx, settings, parts, rate)),
                     listening,
                     on_ready=lambda stop: _announce(settings, url, stop, on_ready),
-                    on_stop=faces.close,
+                    on_stop=mcp.close,
                 )
     with contextlib.suppress(FileNotFoundError):
         settings.server_file.unlink()
@@ -130,6 +137,7 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
             clock=clock,
             allow_private=settings.allow_private,
             bootstrap_token=settings.bootstrap_token,
+            requests=RequestBook(secrets.token_hex(HOLDER_BYTES) if store.shared else ""),
         )
 
 
@@ -180,6 +188,34 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _mcp(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> McpFace:
+    chosen = McpSettings(
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        rate=rate,
+        body_seconds_max=parts.body_seconds_max,
+    )
+    return McpFace(ctx, parts.operations, chosen)
+
+
+def _rest(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> ASGIApp:
+    chosen = RestSettings(
+        allowed_origins=settings.allowed_origins,
+        rate=rate,
+        body_seconds_max=parts.body_seconds_max,
+    )
+    return rest_app(ctx, parts.operations, chosen)
+
+
+def _faces(mcp: ASGIApp, rest: ASGIApp) -> ASGIApp:
+    async def faces(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        face = mcp if path == "/mcp" or path.startswith("/mcp/") else rest
+        await face(scope, receive, send)
+
+    return faces
 
 
 def _announce(settings: Settings, url: str, stop: listen.Stop, on_ready: Callable[[Ready], None]) -> None:

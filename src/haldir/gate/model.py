@@ -1,4 +1,4 @@
-"""Who may act: tenants, API keys, agents and sessions, as rows."""
+"""Who may act: tenants, API keys, agents and sessions, and requests that have a name, as rows."""
 
 from typing import ClassVar
 
@@ -66,6 +66,23 @@ class Session(Row, frozen=True):
         if self.revoked_at is not None:
             return "session_revoked"
         return "session_expired" if self.expires_at is not None and now >= self.expires_at else None
+
+
+class Request(Row, frozen=True):
+    """A request whose client named it by an Idempotency-Key. Until it is answered, `holder` is carrying it out.
+
+    `digest` is of the credential, the path and that name, `body_digest` of what the request says; both are keyed.
+    """
+
+    TABLE: ClassVar[Table] = Table("request", key=("digest",))
+
+    digest: str
+    body_digest: str
+    op_id: str  # Whatever the request does, it does under this name: done again, nothing happens twice.
+    reserved_at: Micros
+    holder: str
+    held_until: Micros
+    answer_digest: str = ""  # The part with the sealed answer, once there is one.
 
 
 def expiry(now: Micros, ttl_seconds: int) -> Micros | None:

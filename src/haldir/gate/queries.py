@@ -1,10 +1,11 @@
-"""Lists of sessions: a tenant's, newest first, and those below one."""
+"""Lists of sessions: a tenant's, newest first, and those below one; and requests whose time is over."""
 
 from typing import Any
 
 import msgspec
 
 from haldir.gate.model import Session
+from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
 from haldir.storage.engine import Reader
 from haldir.storage.mapping import mapping
@@ -26,6 +27,10 @@ WITH RECURSIVE below AS (
   SELECT session.* FROM session JOIN below ON session.tenant = below.tenant AND session.parent_id = below.id
 )
 SELECT {COLUMNS} FROM (SELECT * FROM below LIMIT :limit) AS nearest WHERE tenant = :tenant ORDER BY id
+"""
+OUTDATED_REQUESTS = """
+SELECT digest FROM request WHERE tenant = :tenant AND reserved_at <= :reserved_until
+ORDER BY reserved_at LIMIT :limit
 """
 
 
@@ -63,3 +68,9 @@ async def sessions_below(reader: Reader, tenant: TenantId, session_id: str) -> l
 def _sessions(found: list[Any]) -> list[Session]:
     rows = map(mapping(Session).decode, found)
     return [row for row in rows if isinstance(row, Session)]
+
+
+async def outdated_requests(reader: Reader, tenant: TenantId, reserved_until: Micros, limit: int) -> tuple[str, ...]:
+    """Return the digests of requests that were reserved up to an instant, the oldest first."""
+    found = await reader.fetch(OUTDATED_REQUESTS, tenant=tenant, reserved_until=reserved_until, limit=limit)
+    return tuple(digest for (digest,) in found)

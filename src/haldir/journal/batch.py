@@ -243,4 +243,5 @@ def _recall(entry: Entry, asked: bytes) -> Answer:
         record.reason,
         record.result,
         notices=record.notices,
+        recalled=True,
     )

@@ -168,7 +168,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the asker learns once the entry is durable: the verdict, and where the log keeps it."""
+    """What the asker learns once the entry is durable: the verdict, and where the log keeps it.
+
+    `recalled` means that it was decided before: whoever asked then may be carrying it out.
+    """
 
     index: int
     at: Micros
@@ -178,6 +181,7 @@ class Outcome(msgspec.Struct, frozen=True):
     result: msgspec.Raw
     stale: bool = False
     notices: tuple[Notice, ...] = ()
+    recalled: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ REFUSALS: dict[str, RefusalKind] = {
     "agent_not_found": RefusalKind(404, "List the agents with GET /v1/agents."),
     "key_revoked": RefusalKind(401, "Use another API key, or have an administrator create one."),
     "key_not_found": RefusalKind(404, "List the keys with GET /v1/keys."),
+    "idempotency_key_reused": RefusalKind(
+        422, "Send a new Idempotency-Key with a new request, and the same body with the same one."
+    ),
+    "request_closed": RefusalKind(409, "Send the request again: it gets the answer that was kept."),
     "exists": RefusalKind(409, "Choose another name, or remove the one that stands."),
     "insufficient_scope": RefusalKind(403, "Use a credential that has the scope named in `required`."),
     "scope_missing": RefusalKind(403, "Open the session with the scope that the reason names."),
@@ -156,6 +160,32 @@ class RequestTimeout(HaldirError):
     status = 408
 
 
+class TryLater(HaldirError):
+    """What was asked may go through if it is asked again after `retry_after_seconds`."""
+
+    retry_after_seconds: int = 1
+
+
+class RequestInProgress(TryLater):
+    """The same request, by its Idempotency-Key, is still being carried out."""
+
+    code = "request_in_progress"
+    status = 409
+    hint = "Send it again after `retry_after` seconds, with the same Idempotency-Key: nothing happens twice."
+
+
+class AnswerLost(HaldirError):
+    """A request was carried out, but its answer was not kept: Haldir stopped before, or the answer is too large."""
+
+    code = "answer_lost"
+    status = 409
+    hint = "Do not repeat the request under another Idempotency-Key; look up what it did."
+
+    def __init__(self, message: str, call_id: str = "") -> None:
+        super().__init__(message)
+        self.call_id = call_id
+
+
 class Conflict(HaldirError):
     """An op_id was given before, to a different command."""
 
@@ -172,13 +202,16 @@ class PayloadTooLarge(HaldirError):
         self.max_bytes = max_bytes
 
 
-class RateLimited(HaldirError):
+class RateLimited(TryLater):
+    """More than `limit` requests in the span of time that `resource` names."""
+
     code = "rate_limit_exceeded"
     status = 429
+    hint = "Wait `retry_after` seconds; the X-RateLimit headers of each answer tell what is left."
 
-    def __init__(self, message: str, retry_after_seconds: int) -> None:
+    def __init__(self, message: str, limit: int, resource: str, retry_after_seconds: int) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.limit, self.resource, self.retry_after_seconds = limit, resource, retry_after_seconds
 
 
 NOTHING_SENT = "Nothing was sent and nothing is charged; try again once the upstream is up."
@@ -198,21 +231,12 @@ class UpstreamError(HaldirError):
         self.hint = MAY_HAVE_RUN if sent else NOTHING_SENT
 
 
-class Unavailable(HaldirError):
+class Unavailable(TryLater):
     """The store did not answer as it must: it is not known whether anything was decided. Never "denied"."""
 
     code = "unavailable"
     status = 503
     hint = "Try again shortly; asked with the same op_id, nothing happens twice."
-    retry_after_seconds: ClassVar[int] = 1
-
-
-class MetricsDisabled(HaldirError):
-    """The operator set no token for /metrics."""
-
-    code = "metrics_disabled"
-    status = 503
-    hint = "Start Haldir with HALDIR_METRICS_TOKEN, and send that as the bearer credential."
 
 
 class Overloaded(Unavailable):
@@ -222,12 +246,12 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(HaldirError):
-    """A call was forwarded, but how it ended could not be stored. Not an invitation to retry."""
+    """A call was forwarded, or may have been, and how it ended is not stored. Not an invitation to retry."""
 
     code = "outcome_unknown"
     status = 503
     hint = "Do not repeat the call; look it up by its id, or have a person resolve it."
 
     def __init__(self, call_id: str) -> None:
-        super().__init__(f"The call {call_id} was forwarded, but its outcome could not be recorded.")
+        super().__init__(f"The call {call_id} was or may have been forwarded, but its outcome could not be recorded.")
         self.call_id = call_id

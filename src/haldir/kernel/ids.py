@@ -17,6 +17,7 @@ OpId = NewType("OpId", str)
 
 ENTROPY_BYTES = 9  # Beside 7 bytes of time: 16 in all, the size of a UUID.
 OP_ID_CHARS = 32
+TIME_CHARS = OP_ID_CHARS - ENTROPY_BYTES * 2
 CREDENTIAL_CHARS = 43  # 256 bits in base64url.
 UPSTREAM_NAME_CHARS_MAX = 48  # Leaves 78 of the 128 characters of a joined tool name to the tool.
 KEY_PREFIX_CHARS = 12
@@ -35,6 +36,13 @@ def op_id(at: Micros, entropy: bytes) -> OpId:
     """Return 32 hex digits: 56 bits of time, then 72 random bits."""
     assert len(entropy) == ENTROPY_BYTES
     return OpId(f"{at:014x}{entropy.hex()}")
+
+
+def later_op(first: OpId, number: int) -> OpId:
+    """Return the op_id that is `number` among those of one request: of the same time, the same one each time."""
+    if not number:
+        return first
+    return OpId(first[:TIME_CHARS] + hashlib.sha256(f"{first}\0{number}".encode()).hexdigest()[: ENTROPY_BYTES * 2])
 
 
 def session_id(op: OpId) -> SessionId:

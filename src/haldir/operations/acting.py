@@ -5,7 +5,7 @@ from haldir.journal.command import SYSTEM
 from haldir.kernel import ids
 from haldir.kernel.errors import InvalidRequest, Refused
 from haldir.operations.caller import Caller
-from haldir.operations.context import AgentSession, Context
+from haldir.operations.context import AgentSession, Context, new_op
 from haldir.operations.living import find_row, living_session, require_alive
 from haldir.operations.outcomes import allowed_result
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
@@ -54,7 +54,7 @@ async def _stored(ctx: Context, caller: Caller) -> AgentSession | None:
 
 
 async def _opened(ctx: Context, caller: Caller) -> AgentSession:
-    op_id = ctx.new_op()
+    op_id = new_op(ctx.clock)
     command = OpenAgentSession(
         op_id=op_id, asked_by=SYSTEM, agent=caller.credential.id, session_id=ids.session_id(op_id)
     )

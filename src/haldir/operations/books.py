@@ -4,6 +4,7 @@ All of it may be behind the store, or lost: whatever is decided is decided from 
 """
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,18 @@ class Directory:
         if len(self._known) >= KNOWN_MAX:
             self._known.pop(next(iter(self._known)))
         return self._known.setdefault(sha256, known)
+
+
+class RequestBook:
+    """The named requests that this process carries out, by tenant, name and what they say, each with its task.
+
+    `holder` is the name of this process. Where no other writes to the store, all share one: what a dead one held
+    is not held any more.
+    """
+
+    def __init__(self, holder: str = "") -> None:
+        self.holder = holder
+        self.running: dict[tuple[TenantId, str, str], asyncio.Task[Any]] = {}
 
 
 class KnownUpstream(msgspec.Struct, frozen=True):

@@ -11,19 +11,20 @@ import msgspec
 
 from haldir.journal.command import Outcome
 from haldir.kernel import ids, strict_json
-from haldir.kernel.errors import OutcomeUnknown, Refused, Unavailable, UpstreamError
-from haldir.kernel.ids import OpId
+from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, Unavailable, UpstreamError
+from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.acting import acting_session
 from haldir.operations.books import KnownUpstream
 from haldir.operations.call_commands import Admit, Settle
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
+from haldir.operations.living import find_row
 from haldir.operations.policies import PoliciesUnavailable
 from haldir.operations.price import charge_of
 from haldir.operations.upstreams import discover, known_upstream
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Judgement
-from haldir.proxy.model import DEADLINE_SECONDS
+from haldir.proxy.model import DEADLINE_SECONDS, Call
 from haldir.vault.reference import REFERENCE_OPENING
 
 ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
@@ -122,14 +123,28 @@ async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd,
 async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
     """Judge and apply Admit, anew for as long as the rules change in between."""
     op_id = ctx.new_op()
+    if ctx.ops is not None:  # A request that comes again, after a crash: what was let through once is never again.
+        await _refuse_made(ctx, call.caller.tenant, ids.call_id(op_id))
     for _ in range(ADMIT_TRIES):
         command = await _judged(ctx, call, op_id)
         outcome = await ctx.journal.apply(call.caller.tenant, command)
+        if outcome.recalled:  # Another run of the same request was faster, by a hair.
+            await _refuse_made(ctx, call.caller.tenant, command.call_id)
         if not outcome.stale:
             return Admitted(command.call_id, op_id, command.deadline_ms / 1000), outcome
         ctx.upstreams.forget(call.caller.tenant)
         ctx.policies.forget(call.caller.tenant)
     raise Unavailable("The rules kept changing while the call was judged; nothing was decided.")
+
+
+async def _refuse_made(ctx: Context, tenant: TenantId, call_id: str) -> None:
+    """Refuse to make a call that was let through before. Raises OutcomeUnknown, or AnswerLost where it ended."""
+    made = await find_row(ctx, tenant, Call, call_id)
+    if made is None:
+        return
+    if made.state in {"open", "indeterminate"}:
+        raise OutcomeUnknown(call_id)
+    raise AnswerLost(f"The call {call_id} was made and is {made.state}; its answer was lost.", call_id)
 
 
 async def _judged(ctx: Context, call: ToolCall, op_id: OpId) -> Admit:

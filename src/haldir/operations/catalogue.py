@@ -40,7 +40,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `request` has one field for each input: those named in braces in `path` come from there, the rest from the
     query (GET, DELETE) or the JSON body; those in `from_query` may stand in the query of a POST, too. `scope` is
     the key scope an API key needs; None means any credential will do. `session` says that a session token or
-    agent key may ask too, each confined to its own session.
+    agent key may ask too, each confined to its own session. A POST takes an Idempotency-Key unless it is
+    `read_only`: then asking twice does no more than asking once.
     """
 
     name: str
@@ -54,9 +55,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     session: bool = False
     from_query: tuple[str, ...] = ()
+    read_only: bool = False
     refusals: tuple[str, ...] = ()  # Codes of decisions against it, out of kernel.errors.REFUSALS.
     tag: str = ""
     files: tuple[str, ...] = ()
     anonymous: bool = False  # May be asked without any credential: `run` is then given None for the caller.
     refusal_extras: Callable[[HaldirError], dict[str, Any]] | None = None  # Members its error bodies have besides.
     mcp: McpTool | None = None  # How it is offered on `/mcp`, if it is.
+
+    @property
+    def repeatable(self) -> bool:
+        """Tell whether a client may name a request by an Idempotency-Key."""
+        return self.method == "POST" and not self.read_only

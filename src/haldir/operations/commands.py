@@ -4,7 +4,8 @@ import msgspec
 
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
-from haldir.gate.model import Agent, ApiKey, Session, Tenant
+from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
+from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
@@ -70,6 +71,10 @@ AnyCommand = (
     | RevealSecret
     | RotateTenantKey
     | RewrapSecrets
+    | ReserveRequest
+    | KeepAnswer
+    | ReleaseRequest
+    | ForgetRequests
 )
 
 # Every table that follows from the log alone.
@@ -97,6 +102,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     StoredSecret,
     SecretVersion,
     TenantKeyVersions,
+    Request,
 )
 
 LAWS = Laws(msgspec.json.Decoder(AnyCommand).decode, credential_refusal, Guardian(), ROW_TYPES)

@@ -1,6 +1,7 @@
 """What operations work with: built once by app.py, handed down by argument."""
 
 import asyncio
+import itertools
 import secrets
 from typing import Any
 
@@ -11,7 +12,7 @@ from haldir.kernel import ids
 from haldir.kernel.clock import Clock, Micros
 from haldir.kernel.ids import OpId, TenantId
 from haldir.kernel.secret import Secret
-from haldir.operations.books import Directory, UpstreamBook
+from haldir.operations.books import Directory, RequestBook, UpstreamBook
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
 from haldir.proxy.pool import UpstreamPool
@@ -26,8 +27,21 @@ class AgentSession(msgspec.Struct, frozen=True):
     expires_at: Micros | None
 
 
+class RequestOps:
+    """The op_ids of one request: done again, it asks for the same ones in the same order."""
+
+    def __init__(self, first: OpId) -> None:
+        self._first, self._next = first, itertools.count()
+
+    def __call__(self) -> OpId:
+        return ids.later_op(self._first, next(self._next))
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a running Haldir. The last four are memory: losing them loses nothing."""
+    """The parts of a running Haldir. From `directory` to `requests` they are memory: losing them loses nothing.
+
+    The context of a request that may come again has its `ops`: it is carried out under the same op_ids then.
+    """
 
     journal: Journal
     store: Engine
@@ -42,11 +56,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: UpstreamBook = msgspec.field(default_factory=UpstreamBook)
     agent_sessions: dict[tuple[TenantId, str], AgentSession] = {}
     in_flight: set["asyncio.Task[Any]"] = msgspec.field(default_factory=set)
+    requests: RequestBook = msgspec.field(default_factory=RequestBook)
+    ops: RequestOps | None = None
 
     def new_op(self) -> OpId:
-        return new_op(self.clock)
+        """Return an op_id of this request; a new one, where it is no request that may come again."""
+        return self.ops() if self.ops else new_op(self.clock)
 
 
 def new_op(clock: Clock) -> OpId:
-    """Return an op_id of now."""
+    """Return an op_id of now: for what Haldir does of its own accord, whichever request it happens in."""
     return ids.op_id(clock(), secrets.token_bytes(ids.ENTROPY_BYTES))

@@ -18,7 +18,7 @@ from haldir.kernel.errors import Refused, UpstreamError
 from haldir.kernel.ids import TenantId
 from haldir.operations.books import Discovery, KnownUpstream
 from haldir.operations.caller import Caller
-from haldir.operations.context import Context
+from haldir.operations.context import Context, new_op
 from haldir.operations.living import all_rows
 from haldir.operations.outcomes import allowed
 from haldir.policy.compile import PolicySet
@@ -93,7 +93,7 @@ async def observe_tools(ctx: Context, tenant: TenantId, upstream_name: str, defi
     news = [each for each in seen if each.name not in pins or pins[each.name].seen_sha256 != each.sha256]
     for start in range(0, len(news), OBSERVED_MAX):
         command = ObserveTools(
-            op_id=ctx.new_op(), upstream=upstream_name, tools=tuple(news[start : start + OBSERVED_MAX])
+            op_id=new_op(ctx.clock), upstream=upstream_name, tools=tuple(news[start : start + OBSERVED_MAX])
         )
         await allowed(ctx, tenant, command)
 

@@ -58,6 +58,7 @@ class Engine(Reader, Protocol):
     """
 
     parallel: int  # How many tenants' batches may run at once.
+    shared: bool  # Whether other processes may write to the same store.
 
     async def run(self, batch: Coroutine[Any, Any, T]) -> T:
         """Run a batch where this engine's calls are cheap: its own thread, or simply here."""

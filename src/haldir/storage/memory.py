@@ -17,6 +17,7 @@ class MemoryEngine:
     """Keeps rows for as long as it lives. `fetch` needs SQL, which it has not."""
 
     parallel = 1
+    shared = False
 
     def __init__(self) -> None:
         self._tables: dict[Place, dict[Key, Row]] = {}

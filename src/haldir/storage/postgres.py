@@ -46,6 +46,7 @@ class PostgresEngine:
     """Writers and readers of one PostgreSQL database, as one replica among others."""
 
     parallel = WRITERS
+    shared = True
 
     @classmethod
     async def open(cls, dsn: str) -> Self:

@@ -27,6 +27,7 @@ class SqliteEngine(SqliteReader):
     """The writer of one database file, beside a reader of it."""
 
     parallel = 1
+    shared = False
 
     @classmethod
     async def open(cls, path: Path) -> Self:

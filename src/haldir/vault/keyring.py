@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from haldir.kernel import canonical
-from haldir.kernel.ids import OpId, TenantId, credential
+from haldir.kernel.ids import OP_ID_CHARS, OpId, TenantId, credential
 from haldir.kernel.secret import Secret
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import Part
@@ -81,6 +81,10 @@ class Keyring:
     def mint(self, kind: str, op: OpId) -> Secret[str]:
         """Return the credential that `op` mints: the same one each time."""
         return Secret(credential(kind, self._mint_key.reveal(), op))
+
+    def op_named(self, name: bytes) -> OpId:
+        """Return the op_id of what a client named: the same one each time, and nobody without the key can tell it."""
+        return OpId(hmac.digest(self._box_key("op").reveal(), name, "sha256").hex()[:OP_ID_CHARS])
 
     def seal_box(self, label: str, plaintext: bytes, aad: bytes) -> bytes:
         """Seal a handle that a caller keeps for us; `aad` says whose it is and must be given again."""

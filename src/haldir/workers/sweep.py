@@ -1,8 +1,10 @@
-"""Finds what nobody came back for: calls past their deadline, and counts of refusals that are due."""
+"""Finds what nobody came back for: calls past their deadline, refusals to be counted, requests to be forgotten."""
 
 import asyncio
 import logging
 
+from haldir.gate.queries import outdated_requests
+from haldir.gate.request_commands import KEPT, ForgetRequests
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.errors import HaldirError
 from haldir.kernel.ids import TenantId
@@ -11,6 +13,7 @@ from haldir.operations.context import Context
 from haldir.proxy.queries import overdue_calls
 
 SWEEP_SECONDS = 5.0  # A lapsed call is marked this late at most; its money is set aside meanwhile.
+FORGOTTEN_MAX = 256  # Requests in one entry: a quarter of what it may hold; the rest are found in the next round.
 SWEPT_MAX = 500  # Calls of one tenant in one round; the rest are found in the next.
 
 _log = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ async def sweep_forever(ctx: Context) -> None:
 
 
 async def sweep(ctx: Context) -> int:
-    """Mark overdue calls as indeterminate; return how many. The journal decides each anew.
+    """Mark overdue calls as indeterminate, and forget old requests; return how many calls there were.
 
     A tenant whose log cannot be written is left for the next round, and keeps no other one waiting for ever.
     """
@@ -36,6 +39,7 @@ async def sweep(ctx: Context) -> int:
     for tenant in await ctx.store.tenants():
         try:
             lapsed += await _sweep_tenant(ctx, tenant, deadline_before)
+            await _forget_requests(ctx, tenant)
         except HaldirError as error:
             _log.warning(
                 "sweep_failed", extra={"event": {"tenant": tenant, "code": error.code, "error": error.message}}
@@ -50,3 +54,10 @@ async def _sweep_tenant(ctx: Context, tenant: TenantId, deadline_before: Micros)
         outcome = await ctx.journal.apply(tenant, Lapse(op_id=ctx.new_op(), call_id=call_id))
         lapsed += outcome.allowed
     return lapsed
+
+
+async def _forget_requests(ctx: Context, tenant: TenantId) -> None:
+    """Erase what was kept for the retries of requests whose time is over."""
+    requests = await outdated_requests(ctx.store, tenant, ctx.clock() - KEPT, FORGOTTEN_MAX)
+    if requests:
+        await ctx.journal.apply(tenant, ForgetRequests(op_id=ctx.new_op(), requests=requests))

@@ -10,13 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haldir.faces.body import ClientGone
 from haldir.faces.cors import CrossOrigin, named
-from haldir.faces.rest.reply import Exchange, Header, error_reply
+from haldir.faces.rest.reply import Exchange, error_reply
 from haldir.kernel.errors import HaldirError
+from haldir.operations.kept_answers import Header
 
 REQUEST_ID_BYTES = 16
 METHODS = b"GET, POST, PUT, DELETE"
 SENT_BY_PAGES = b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID, X-Session-ID"
-TOLD_TO_PAGES = b"Retry-After, X-Request-ID"
+TOLD_TO_PAGES = b"Idempotency-Replayed, Retry-After, X-Request-ID"
 
 SECURITY_HEADERS: tuple[Header, ...] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),

@@ -8,17 +8,19 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from haldir.faces.body import discard_body, read_body
+from haldir.faces.rest.idempotency import name_of, named, once
 from haldir.faces.rest.json_body import BODY_BYTES_MAX, STRANGERS_BODY_BYTES_MAX, json_object
-from haldir.faces.rest.reply import CHALLENGE, ERRORS_FROM, UNAUTHORIZED, Reply, encode, error_reply, exchange_of
+from haldir.faces.rest.reply import Reply, error_reply, exchange_of
 from haldir.faces.rest.request_rate import RequestRate
 from haldir.faces.rest.stream import Stream
+from haldir.faces.rest.turn import Turn
 from haldir.kernel.errors import HaldirError, InvalidRequest, MethodNotAllowed
 from haldir.operations.authenticate import authenticate, authorize
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.download import Download
-from haldir.operations.wire import StatusResponse, decode_request
+from haldir.operations.wire import decode_request
 
 QUERY_FIELDS_MAX = 64  # Far more than any operation has.
 BODY_METHODS = frozenset({"POST", "PUT"})
@@ -55,19 +57,23 @@ class Endpoint:
         # Only now, for a body takes memory.
         bytes_max = BODY_BYTES_MAX if caller else STRANGERS_BODY_BYTES_MAX
         body = await read_body(receive, self._body_seconds_max, bytes_max)
+        turn = Turn(operation, caller, exchange.request_id)
         try:
-            request = _request(operation, body, query, scope["path_params"])
-            result = await operation.run(self._ctx, caller, request)
+            members = json_object(body) if operation.method in BODY_METHODS else {}
+            request = _request(operation, members, query, scope["path_params"])
+            name = name_of(scope["headers"]) if operation.repeatable else None
+            if name is None:
+                result = await operation.run(self._ctx, caller, request)
+                if isinstance(result, Download):
+                    return Stream(result, receive, head_only=scope["method"] == "HEAD")
+                return turn.reply(result)
+            return await once(self._ctx, turn, request, named(name, scope["path"], caller, members, query))
         except HaldirError as error:
-            extras = operation.refusal_extras(error) if operation.refusal_extras else None
-            return error_reply(error, exchange.request_id, extras)
-        if isinstance(result, Download):
-            return Stream(result, receive, head_only=scope["method"] == "HEAD")
-        return _reply(operation, result, exchange.request_id)
+            return turn.refuse(error)
 
     async def _admit(self, operation: Operation, scope: Scope, query: dict[str, str]) -> Caller | None:
         """Return who asks, once it is clear that they may ask this; None is a stranger who may."""
-        bearer, session_id = credentials_of(scope)
+        bearer, session_id = _credentials(scope)
         if bearer is None and operation.anonymous:
             return None
         if session_id is None and "session_id" not in operation.request.__struct_fields__:
@@ -90,7 +96,7 @@ def method_reply(scope: Scope, methods: str) -> Reply:
     return msgspec.structs.replace(reply, headers=(*reply.headers, allow))
 
 
-def credentials_of(scope: Scope) -> tuple[str | None, str | None]:
+def _credentials(scope: Scope) -> tuple[str | None, str | None]:
     """Return the credential that was presented, and the session it is to act in."""
     authorization = api_key = session_id = None
     for name, value in scope["headers"]:
@@ -116,19 +122,9 @@ def _query(raw: bytes) -> dict[str, str]:
     return query
 
 
-def _request(operation: Operation, body: bytes, query: dict[str, str], path: dict[str, Any]) -> msgspec.Struct:
+def _request(
+    operation: Operation, members: dict[str, Any], query: dict[str, str], path: dict[str, Any]
+) -> msgspec.Struct:
     if operation.method in BODY_METHODS:
-        texts = {name: query[name] for name in operation.from_query if name in query}
-        return decode_request(operation.request, json_object(body), {**texts, **path})
-    return decode_request(operation.request, {}, {**query, **path})
-
-
-def _reply(operation: Operation, result: msgspec.Struct, request_id: str) -> Reply:
-    if not isinstance(result, StatusResponse):
-        return Reply(operation.status, encode(result))
-    body = bytes(result.body)
-    if result.status >= ERRORS_FROM:
-        members = body.lstrip()[1:].lstrip()
-        comma = b"" if members.startswith(b"}") else b","
-        body = b'{"request_id":' + encode(request_id) + comma + members
-    return Reply(result.status, body, (CHALLENGE,) if result.status == UNAUTHORIZED else ())
+        query = {name: query[name] for name in operation.from_query if name in query}
+    return decode_request(operation.request, members, {**query, **path})

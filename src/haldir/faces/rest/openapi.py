@@ -8,9 +8,11 @@ from importlib.metadata import version
 import msgspec
 
 from haldir.faces.rest.endpoint import BODY_METHODS
+from haldir.faces.rest.idempotency import CHARS_MAX, FIELD
 from haldir.faces.schemas import Schema, custom_schema
 from haldir.kernel.errors import (
     REFUSALS,
+    AnswerLost,
     Forbidden,
     HaldirError,
     InsufficientScope,
@@ -19,6 +21,7 @@ from haldir.kernel.errors import (
     Overloaded,
     PayloadTooLarge,
     RateLimited,
+    RequestInProgress,
     RequestTimeout,
     Unauthenticated,
     Unavailable,
@@ -28,6 +31,15 @@ from haldir.operations.download import Download
 from haldir.operations.wire import StatusResponse, WholeBody
 
 REF = "#/components/schemas/{name}"
+REUSED = "idempotency_key_reused"
+NAMED_BY: Schema = {
+    "name": FIELD,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": CHARS_MAX, "pattern": "^[!-~]+$"},
+    "description": "A name for this request: sent again within 24 hours it is not done again and gets the same answer, "
+    "which then has the header `Idempotency-Replayed: true`.",
+}
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"api_key": []}]
 UNDESCRIBED = (StatusResponse, WholeBody, Download)  # What the operation itself answers for.
 ANY_OPERATION = (InvalidRequest, Unauthenticated, RequestTimeout, PayloadTooLarge, RateLimited, Overloaded, Unavailable)
@@ -48,6 +60,9 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
     granted: tuple[str, ...] = ()
     max_bytes: int = 0
     retry_after: int = 0
+    limit: int = 0
+    tier: str = ""
+    resource: str = ""
     call_id: str = ""
 
 
@@ -105,6 +120,8 @@ def _verb(operation: Operation, named: dict[type, Schema], components: Schema) -
         verb["description"] = f"An API key needs the scope `{operation.scope}`."
     if operation.anonymous:
         verb["security"] = [{}, *SECURITY]
+    if operation.repeatable:
+        verb["parameters"].append(NAMED_BY)
     others = [name for name in schema.get("properties", {}) if name not in in_path]
     if operation.method in BODY_METHODS:
         verb["requestBody"] = _body(reference, schema, others if in_path else None)
@@ -159,6 +176,9 @@ def _codes(operation: Operation) -> dict[int, set[str]]:
         errors.append(Forbidden)
     if issubclass(operation.response, StatusResponse):
         errors.append(OutcomeUnknown)
+    if operation.repeatable:
+        errors += [RequestInProgress, AnswerLost]
+        found.setdefault(REFUSALS[REUSED].status, set()).add(REUSED)
     for error in errors:
         found.setdefault(error.status, set()).add(error.code)
     for refusal in operation.refusals:

@@ -6,6 +6,7 @@ import msgspec
 from starlette.types import Scope, Send
 
 from haldir.kernel.errors import (
+    AnswerLost,
     HaldirError,
     InsufficientScope,
     InvalidRequest,
@@ -14,27 +15,23 @@ from haldir.kernel.errors import (
     RateLimited,
     Refused,
     RequestTimeout,
+    TryLater,
     Unauthenticated,
-    Unavailable,
 )
-
-Header = tuple[bytes, bytes]
+from haldir.operations.kept_answers import Answer, Header
 
 JSON_TYPE: Header = (b"content-type", b"application/json")
 CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="haldir"')
 CLOSE: Header = (b"connection", b"close")
+TIER = "free"  # WIRE.md §0: published clients may read it; self-hosted Haldir has no plans.
 UNAUTHORIZED = 401
 ERRORS_FROM = 400
 
 encode = msgspec.json.Encoder().encode
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """A whole answer."""
-
-    status: int
-    body: bytes
-    headers: tuple[Header, ...] = ()
+class Reply(Answer, frozen=True):
+    """A whole answer, on its way out."""
 
     async def send(self, send: Send) -> None:
         length = (b"content-length", str(len(self.body)).encode())
@@ -81,16 +78,18 @@ def _particulars(error: HaldirError) -> dict[str, Any]:
             return {"required": required, "granted": granted}
         case PayloadTooLarge(max_bytes=max_bytes):
             return {"max_bytes": max_bytes}
-        case RateLimited(retry_after_seconds=seconds) | Unavailable(retry_after_seconds=seconds):
+        case RateLimited(limit=limit, resource=resource, retry_after_seconds=seconds):
+            return {"limit": limit, "tier": TIER, "retry_after": seconds, "resource": resource}
+        case TryLater(retry_after_seconds=seconds):
             return {"retry_after": seconds}
-        case Refused(call_id=call_id) | OutcomeUnknown(call_id=call_id) if call_id:
+        case Refused(call_id=call_id) | OutcomeUnknown(call_id=call_id) | AnswerLost(call_id=call_id) if call_id:
             return {"call_id": call_id}
     return {}
 
 
 def _headers(error: HaldirError, status: int) -> list[Header]:
     match error:
-        case RateLimited(retry_after_seconds=seconds) | Unavailable(retry_after_seconds=seconds):
+        case TryLater(retry_after_seconds=seconds):
             return [(b"retry-after", str(seconds).encode())]
         case PayloadTooLarge() | RequestTimeout():
             return [CLOSE]  # What is still on its way of the body must not be read as the next request.

@@ -1,9 +1,11 @@
 """The optional limit on requests per minute and credential: kept in memory, a guard of this process only."""
 
-from haldir.faces.rest.reply import Header
 from haldir.kernel.clock import MINUTE, SECOND, Clock
 from haldir.kernel.errors import RateLimited
 from haldir.operations.caller import Caller
+from haldir.operations.kept_answers import Header
+
+RESOURCE = "minute"  # The span that is counted; published services say hourly or monthly here.
 
 
 class RequestRate:
@@ -28,7 +30,7 @@ class RequestRate:
         """Refuse the request that `take` counted last if it was one too many."""
         if self._used[caller.tenant, str(caller.credential)] > self._per_minute:
             message = f"More than {self._per_minute} requests in this minute."
-            raise RateLimited(message, self._seconds_left(self._clock()))
+            raise RateLimited(message, self._per_minute, RESOURCE, self._seconds_left(self._clock()))
 
     def _headers(self, used: int, now: int) -> list[Header]:
         left = self._seconds_left(now)
@@ -38,7 +40,7 @@ class RequestRate:
             "used": min(used, self._per_minute),
             "reset": now // SECOND + left,
             "reset-after": left,
-            "resource": "minute",
+            "resource": RESOURCE,
         }
         return [(f"x-ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()]
 

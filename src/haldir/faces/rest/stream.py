@@ -6,8 +6,8 @@ from contextlib import aclosing
 from starlette.types import Receive, Send
 
 from haldir.faces.body import ClientGone
-from haldir.faces.rest.reply import Header
 from haldir.operations.download import Download
+from haldir.operations.kept_answers import Header
 
 STALLED_SECONDS_MAX = 60.0  # For one chunk: a reader who takes nothing for so long has gone away without saying so.
 

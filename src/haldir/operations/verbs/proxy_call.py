@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from haldir.kernel import strict_json
-from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
+from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
@@ -34,7 +34,7 @@ async def call(ctx: Context, caller: Caller, request: CallToolRequest) -> Status
         end = await call_tool(ctx, asked, _forward(ctx, asked))
     except Refused as refused:
         return _refused(refused)
-    except OutcomeUnknown as error:
+    except (OutcomeUnknown, AnswerLost) as error:
         return _answer(error.status, error.message, {"code": error.code, "hint": error.hint, "call_id": error.call_id})
     except UpstreamError as error:
         extras = {"code": error.code, "hint": error.hint, "call_id": error.call_id}

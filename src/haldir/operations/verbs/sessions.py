@@ -258,7 +258,7 @@ OPERATIONS = (
         mcp=McpTool(name="revokeSession", effect="ends", aliases=("haldir_revoke_session",)),
     ),
     Operation(
-        name="check_permission",
+        name="check_session",
         method="POST",
         path="/v1/sessions/{session_id}/check",
         summary="Ask whether a session has a scope",
@@ -267,6 +267,7 @@ OPERATIONS = (
         response=Checked,
         run=check_session,
         session=True,
+        read_only=True,
         tag="sessions",
         mcp=McpTool(name="checkPermission", effect="reads", aliases=("haldir_check_permission",)),
     ),
