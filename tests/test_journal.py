@@ -87,6 +87,18 @@ class Verbose(Command, frozen=True, tag="test.verbose"):
         return deny("exists", "no " * self.words)
 
 
+class Padded(Command, frozen=True, tag="test.padded"):
+    """Refuse with a reason of so many letters."""
+
+    letters: int
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        return ()
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        return deny("exists", "x" * self.letters)
+
+
 class Confused(Command, frozen=True, tag="test.confused"):
     """Fail in the middle of a decision."""
 
@@ -214,6 +226,20 @@ async def test_commands_that_wait_together_share_a_commit() -> None:
         assert engine.transactions == 1
         await asyncio.gather(*(log.apply(TENANT, spend(f"b{n}")) for n in range(300)))
         assert engine.transactions == 3
+
+
+@run_async
+async def test_an_entry_may_be_just_as_large_as_its_bound() -> None:
+    engine = MemoryEngine()
+    async with journal(engine) as log:
+        await log.apply(TENANT, Verbose(op_id="a0000", words=10_000))
+        [entry] = await entries_of(engine, TENANT)
+        letters = batch.ENTRY_BYTES_MAX - (len(entry.body) - 3 * 10_000)
+        padded = [Padded(op_id=f"b{n:04}", letters=letters + n - 100) for n in range(201)]
+        answers = await asyncio.gather(*(log.apply(TENANT, each) for each in padded), return_exceptions=True)
+        sizes = [len(each.body) for each in await entries_of(engine, TENANT)]
+    assert max(sizes) == batch.ENTRY_BYTES_MAX
+    assert {type(answer) for answer in answers} == {Outcome, Unstorable}
 
 
 @run_async

@@ -10,6 +10,7 @@ from court import START, Court
 from haldir.gate.commands import RevokeSession
 from haldir.journal.command import ANOMALY, SYSTEM, CredentialRef, Notice, Outcome, Record, Subject
 from haldir.journal.errors import Unstorable
+from haldir.journal.witness import RolledBack, WitnessDamaged
 from haldir.operations.call_commands import Charge
 from haldir.operations.commands import LAWS, AnyCommand
 from haldir.policy.judgement import Judgement, Pending, RateAbove
@@ -102,5 +103,44 @@ def test_a_stale_command_is_told_so_and_nothing_else(court: Court) -> None:
     assert bytes(stale.result) == b"null"
 
 
-def test_what_cannot_be_stored_is_a_fault_of_the_server() -> None:
-    assert (Unstorable.code, Unstorable.status) == ("unstorable", 500)
+def test_what_is_wrong_with_a_store_is_a_fault_of_the_server_and_says_which() -> None:
+    told = [(each.code, each.status) for each in (Unstorable, RolledBack, WitnessDamaged)]
+    assert told == [("unstorable", 500), ("rolled_back", 503), ("witness_damaged", 503)]
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        ('"kind":"tenant.create","name":"","data_key_digest":"","key_prefix":"","key_sha256":"","key_name":""', {"key_scopes": ("*",)}),
+        ('"kind":"session.create","session_id":"","agent_id":"","token_sha256":"","scopes":[]', {"limit_micros": None, "ttl_seconds": None, "parent_id": None}),
+        ('"kind":"payment.authorize","payment_id":"","session_id":"","amount_micros":1', {"currency": "USD", "description_digest": "", "capture": True}),
+        ('"kind":"payment.capture","payment_id":""', {"amount_micros": None}),
+        ('"kind":"action.log","session_id":"","action":""', {"tool": "", "cost_micros": 0, "details_digest": ""}),
+        ('"kind":"upstream.add","name":"","transport":"http","config_digest":""', {"operator": False, "tool_rules": ()}),
+        ('"kind":"upstream.remove","name":""', {"operator": False}),
+        (
+            '"kind":"call.admit","call_id":"","session_id":"","upstream":"","upstream_version":0,"tool":"","arguments_digest":"","judgement":{"epoch":0},"deadline_ms":1',
+            {"charge": Charge(0, "USD", False, ""), "fault": None, "judgement": Judgement(0, "", "", (), None)},
+        ),
+        ('"kind":"call.settle","call_id":"","state":"posted"', {"result_digest": "", "error": "", "latency_ms": 0}),
+        ('"kind":"call.resolve","call_id":"","state":"posted"', {"amount_micros": None}),
+        ('"kind":"webhook.disable","webhook_id":1', {"reason": "asked"}),
+    ],
+)  # fmt: skip
+def test_a_command_without_what_was_added_since_is_read_as_it_was_meant(
+    command: str, absent: dict[str, object]
+) -> None:
+    read = LAWS.decode(f'{{"op_id":"o",{command}}}'.encode())
+    assert {name: getattr(read, name) for name in absent} == absent
+    assert read.asked_by == SYSTEM
+
+
+def test_no_kind_that_a_log_may_hold_was_renamed() -> None:
+    kinds = {str(each.__struct_config__.tag) for each in typing.get_args(AnyCommand)}
+    assert kinds >= {
+        *("tenant.create", "key.create", "key.revoke", "agent.create", "agent.revoke", "agent.session"),
+        *("session.create", "session.revoke", "payment.authorize", "payment.capture", "payment.void", "action.log"),
+        *("upstream.add", "upstream.remove", "tools.observe", "tool.accept", "policy.add", "policy.remove"),
+        *("call.admit", "call.settle", "call.lapse", "call.resolve", "anomaly.add", "anomaly.remove"),
+        *("webhook.register", "webhook.remove", "webhook.enable", "webhook.disable", "webhook.rotate", "webhook.replay"),
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from haldir.journal.checkpoint import (
     verify_tree_head,
 )
 from haldir.journal.witness import CheckpointFile, RolledBack, WitnessDamaged
+from haldir.kernel.errors import Unavailable
 from haldir.kernel.ids import TenantId
 from haldir.storage.memory import MemoryEngine
 from haldir.storage.sqlite import SqliteEngine
@@ -101,10 +103,62 @@ def test_what_is_no_checkpoint_is_said_to_be_none(text: str) -> None:
         read_checkpoint(text)
 
 
-@pytest.mark.parametrize("key", ["", "name", "name+00000000+AAAA", "name+zz+zz", SIGNER.verifier_key(TENANT)[:-4]])
+def verifier_key(name: str, kind: bytes, key: bytes) -> str:
+    """Return a key whose hint is right, whatever else is wrong with it."""
+    hint = hashlib.sha256(name.encode() + b"\n" + kind + key).digest()[:4].hex()
+    return f"{name}+{hint}+{base64.b64encode(kind + key).decode()}"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "name",
+        "name+00000000+AAAA",
+        SIGNER.verifier_key(TENANT)[:-4],
+        SIGNER.verifier_key(TENANT).replace("+", "+0", 1),
+        verifier_key(f"haldir.example/log/{TENANT}", b"\x02", SIGNER.public_key),
+        verifier_key(f"haldir.example/log/{TENANT}", b"\x01", SIGNER.public_key + b"!"),
+        verifier_key(f"haldir.example/log/{TENANT}", b"\x01", SIGNER.public_key[:-1]),
+    ],
+)
 def test_what_is_no_verifier_key_is_said_to_be_none(key: str) -> None:
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(BadCheckpoint, match="this is no verifier key of an Ed25519 log"):
         verify_checkpoint(SIGNER.checkpoint(TENANT, 7, ROOT), key)
+
+
+@pytest.mark.parametrize("key", ["name+zz+zz", SIGNER.verifier_key(TENANT) + "~", SIGNER.verifier_key(TENANT) + "\n"])
+def test_bad_base64_is_said_to_be_that(key: str) -> None:
+    with pytest.raises(BadCheckpoint, match="bad base64"):
+        verify_checkpoint(SIGNER.checkpoint(TENANT, 7, ROOT), key)
+
+
+def test_a_signature_has_one_spelling() -> None:
+    note = SIGNER.checkpoint(TENANT, 7, ROOT)
+    with pytest.raises(BadCheckpoint, match="bad base64"):
+        verify_checkpoint(note[:-10] + "~" + note[-10:], SIGNER.verifier_key(TENANT))
+
+
+def test_a_wrong_signature_by_the_logs_own_key_is_not_made_good_by_a_right_one() -> None:
+    note, other = SIGNER.checkpoint(TENANT, 7, ROOT), SIGNER.checkpoint(TENANT, 8, ROOT)
+    text, _, right = note.partition("\n\n")
+    wrong = other.partition("\n\n")[2]
+    with pytest.raises(BadCheckpoint, match="no valid signature"):
+        verify_checkpoint(f"{text}\n\n{wrong}{right}", SIGNER.verifier_key(TENANT))
+
+
+def test_a_checkpoint_bears_sixteen_signatures_and_no_more() -> None:
+    note = SIGNER.checkpoint(TENANT, 7, ROOT)
+    others = [f"— witness{n}.example AAAAAAAA\n" for n in range(16)]
+    assert verify_checkpoint(note + "".join(others[:15]), SIGNER.verifier_key(TENANT)).size == 7
+    with pytest.raises(BadCheckpoint, match="no signed checkpoint"):
+        verify_checkpoint(note + "".join(others), SIGNER.verifier_key(TENANT))
+
+
+@pytest.mark.parametrize("size_bytes", [31, 33])
+def test_a_root_is_one_hash(size_bytes: int) -> None:
+    with pytest.raises(BadCheckpoint, match="no signed checkpoint"):
+        read_checkpoint(SIGNER.checkpoint(TENANT, 7, bytes(size_bytes)))
 
 
 @pytest.mark.parametrize("origin", ["", "a b", "a+b", "a\nb"])
@@ -169,6 +223,25 @@ async def test_a_database_that_was_deleted_is_noticed_too(tmp_path: Path) -> Non
     (tmp_path / "haldir.db").unlink()
     with pytest.raises(RolledBack):
         await grow(tmp_path, "a")
+
+
+@run_async
+async def test_a_server_does_not_start_on_a_shorter_log_although_nobody_asks_anything(tmp_path: Path) -> None:
+    await grow(tmp_path, "a")
+    (tmp_path / "haldir.db").unlink()
+    with pytest.raises(RolledBack, match="has 0 entries"):
+        await grow(tmp_path)
+
+
+@run_async
+async def test_a_journal_takes_nothing_before_it_has_looked_at_what_was_kept(tmp_path: Path) -> None:
+    log = journal(MemoryEngine(), CheckpointFile(tmp_path / "checkpoint"))
+    with pytest.raises(Unavailable):
+        await log.apply(TENANT, Spend(op_id="a", holder="h", micros=1))
+    async with log:
+        assert log.kept(TENANT) is None
+        await log.apply(TENANT, Spend(op_id="a", holder="h", micros=1))
+        assert log.kept(TENANT) == (1, read_checkpoint((await log.head(TENANT)).checkpoint).root)
 
 
 @run_async

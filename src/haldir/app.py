@@ -10,14 +10,11 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from haldir.faces import listen
 from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.cli.doors import Ready
-from haldir.faces.mcp.face import McpFace, McpSettings
-from haldir.faces.rest.app import RestSettings, rest_app
-from haldir.faces.rest.request_rate import RequestRate
+from haldir.faces.faces import Faces
 from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
 from haldir.journal.journal import Journal
@@ -80,15 +77,13 @@ async def _serve(settings: Settings, on_ready: Callable[[Ready], None], parts: P
     with contextlib.closing(listening):
         async with open_context(settings, parts.clock) as ctx:
             await _prepare(ctx, settings)
-            per_minute = settings.rate_limit_per_minute
-            rate = RequestRate(per_minute, ctx.clock) if per_minute else None
-            mcp = _mcp(ctx, settings, parts, rate)
+            faces = Faces(ctx, settings, parts.operations, parts.body_seconds_max)
             async with _working(ctx):
                 await listen.serve(
-                    _faces(mcp, _rest(ctx, settings, parts, rate)),
+                    faces,
                     listening,
                     on_ready=lambda stop: _announce(settings, url, stop, on_ready),
-                    on_stop=mcp.close,
+                    on_stop=faces.close,
                 )
     with contextlib.suppress(FileNotFoundError):
         settings.server_file.unlink()
@@ -188,34 +183,6 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-
-
-def _mcp(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> McpFace:
-    chosen = McpSettings(
-        allowed_hosts=settings.allowed_hosts,
-        allowed_origins=settings.allowed_origins,
-        rate=rate,
-        body_seconds_max=parts.body_seconds_max,
-    )
-    return McpFace(ctx, parts.operations, chosen)
-
-
-def _rest(ctx: Context, settings: Settings, parts: Parts, rate: RequestRate | None) -> ASGIApp:
-    chosen = RestSettings(
-        allowed_origins=settings.allowed_origins,
-        rate=rate,
-        body_seconds_max=parts.body_seconds_max,
-    )
-    return rest_app(ctx, parts.operations, chosen)
-
-
-def _faces(mcp: ASGIApp, rest: ASGIApp) -> ASGIApp:
-    async def faces(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        face = mcp if path == "/mcp" or path.startswith("/mcp/") else rest
-        await face(scope, receive, send)
-
-    return faces
 
 
 def _announce(settings: Settings, url: str, stop: listen.Stop, on_ready: Callable[[Ready], None]) -> None:

@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Secret[str] | None = None  # None: SQLite in the data folder.
     root_key: Secret[str] | None = None  # None: the file in the data folder.
     bootstrap_token: Secret[str] | None = None
+    metrics_token: Secret[str] | None = None  # None: nobody reads /metrics.
     rate_limit_per_minute: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
@@ -94,6 +95,7 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
         database_url=_hidden(_checked_database_url(database_url)),
         root_key=_hidden(found.get("HALDIR_ROOT_KEY")),
         bootstrap_token=_hidden(found.get("HALDIR_BOOTSTRAP_TOKEN")),
+        metrics_token=_hidden(found.get("HALDIR_METRICS_TOKEN")),
         rate_limit_per_minute=file.rate_limit_per_minute if rate is None else rate,
         allowed_hosts=found.names("HALDIR_ALLOWED_HOSTS") or file.allowed_hosts,
         allowed_origins=found.names("HALDIR_ALLOWED_ORIGINS") or file.allowed_origins,

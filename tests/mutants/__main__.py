@@ -4,6 +4,7 @@ Ends with 1 unless at least KILLED_PERCENT_MIN of the mutants die and docs/mutan
 """
 
 import importlib
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -19,7 +20,7 @@ from mutants.breeding import mutants_of
 from mutants.judging import Bench, Survey, convene, first_to_fail
 from mutants.mutant import Mutant
 from mutants.page import explained, lines_of
-from mutants.scope import PACKAGE, PAGE, files, module_of, name_of
+from mutants.scope import PACKAGE, PAGE, files, importers_of, module_of, name_of
 from mutants.swapping import import_instead, swap
 from mutants.trials import Verdict, aside, tried
 
@@ -27,7 +28,8 @@ KILLED_PERCENT_MIN = 90
 VERDICTS: tuple[Verdict, ...] = ("killed", "timed out", "survived")
 WIDTH_CHARS = 110
 
-Trials = Iterator[tuple[Mutant, Callable[[], bool]]]
+Trial = Callable[[], str | None]
+Trials = Iterator[tuple[Mutant, Trial]]
 
 
 class Run:
@@ -42,8 +44,10 @@ class Run:
 
     def judge(self) -> None:
         """Try every mutant. Those outside functions first: the package must not be imported for them."""
-        self._take(self._reborn())
-        convene(Bench(lambda items: self._take(self._alive(items))), self._scratch / "live")
+        self._take(self._births())
+        convene(Bench(lambda items: self._take(self._exchanges(items))))
+        if len(self.verdicts) < len(self.mutants):
+            sys.exit("the run broke off; its traceback stands above")
 
     def survivors(self) -> list[Mutant]:
         return [mutant for mutant in self.mutants if self.verdicts[mutant] == "survived"]
@@ -53,7 +57,7 @@ class Run:
 
         def survey() -> None:
             survey = Survey()
-            convene(survey, self._scratch / "survey")
+            convene(survey)
             told.write_text(survey.encoded(), encoding="utf-8")
 
         aside(survey)
@@ -64,8 +68,7 @@ class Run:
 
     def _take(self, trials: Trials) -> None:
         for mutant, verdict in tried(trials):
-            if not mutant.after:
-                assert verdict == "survived", "the judges condemn what nobody changed"
+            if mutant.after == mutant.before:
                 continue
             self.verdicts[mutant] = verdict
             if verdict == "survived":
@@ -73,16 +76,17 @@ class Run:
             if len(self.verdicts) % 100 == 0:
                 sys.stdout.write(f"{len(self.verdicts)} of {len(self.mutants)}\n")
 
-    def _reborn(self) -> Trials:
+    def _births(self) -> Trials:
         """Mutants of lines that run once, when their module is imported: each in a program that starts."""
         control = Mutant.unchanged(self.mutants[0].file)
-        yield control, partial(self._reborn_survives, control, sorted(self._survey.seconds), self._scratch / "control")
-        for number, mutant in enumerate(self.mutants):
+        reborn = partial(self._reborn, control, sorted(self._survey.seconds))
+        yield control, partial(unharmed, reborn)
+        for mutant in self.mutants:
             if not mutant.live:
-                tests = self._survey.all_of(mutant.file)
-                yield mutant, partial(self._reborn_survives, mutant, tests, self._scratch / f"reborn-{number}")
+                tests = self._survey.judges_of_all([mutant.file, *importers_of(mutant.file)])
+                yield mutant, partial(self._reborn, mutant, tests)
 
-    def _reborn_survives(self, mutant: Mutant, tests: list[str], scratch: Path) -> bool:
+    def _reborn(self, mutant: Mutant, tests: list[str]) -> str | None:
         import_instead(module_of(mutant.file), str(PACKAGE / mutant.file), self._mutated(mutant))
         failed: list[str | None] = ["nothing was collected"]
 
@@ -90,29 +94,36 @@ class Run:
             failed[0] = first_to_fail([items[test] for test in tests], self._survey)
 
         chosen = sorted({test.partition("::")[0] for test in tests})
-        convene(Bench(judge), scratch, chosen)
-        return failed[0] is None
+        convene(Bench(judge), chosen)
+        return failed[0]
 
-    def _alive(self, items: dict[str, pytest.Item]) -> Trials:
+    def _exchanges(self, items: dict[str, pytest.Item]) -> Trials:
         """Mutants of functions: exchanged in a fork of a program that has everything imported."""
         control = Mutant.unchanged(self.mutants[0].file)
-        yield control, lambda: first_to_fail(list(items.values()), self._survey) is None
+        yield control, partial(unharmed, partial(first_to_fail, list(items.values()), self._survey))
         for mutant in self.mutants:
             if mutant.live:
                 tests = [items[test] for test in self._survey.judges_of(mutant.file, mutant.lines)]
-                yield mutant, partial(self._alive_survives, mutant, tests)
+                yield mutant, partial(self._exchanged, mutant, tests)
 
-    def _alive_survives(self, mutant: Mutant, tests: list[pytest.Item]) -> bool:
+    def _exchanged(self, mutant: Mutant, tests: list[pytest.Item]) -> str | None:
         swap(importlib.import_module(module_of(mutant.file)), mutant.function, self._mutated(mutant))
-        return first_to_fail(tests, self._survey) is None
+        return first_to_fail(tests, self._survey)
 
     def _mutated(self, mutant: Mutant) -> bytes:
         return mutant.applied(self.sources[mutant.file])
 
 
+def unharmed(control: Trial) -> None:
+    """Hold the trial of what nobody changed: a test that fails then depends on its order, or on its luck."""
+    failed = control()
+    assert failed is None, f"{failed} fails though nothing is broken: it cannot be a judge"
+
+
 def main(chosen: Sequence[str]) -> int:
     """Judge all files with rules, or the chosen ones; return 0 if the page and the floor hold."""
     with tempfile.TemporaryDirectory(prefix="haldir-mutants-") as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # Each fork makes a folder of its own below it.
         run = Run(chosen, Path(folder))
         run.judge()
     console = Console(width=WIDTH_CHARS, markup=False, highlight=False, soft_wrap=True)

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mutants.mutant import Mutant
-from mutants.operators import OPERATORS, Change, Text
+from mutants.operators import FUNCTIONS, OPERATORS, Change, Text
 
 SILENT = {"_log", "re", "TypeVar", "cast"}  # Words for people, patterns, and what only a type checker reads.
 STRUCTURE = {"frozen", "kw_only", "eq"}  # How a struct is made, which mypy and the tests of others hold.
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Place(NamedTuple):
@@ -28,7 +26,7 @@ class Place(NamedTuple):
         place = self._replace(node=child, statement=child if isinstance(child, ast.stmt) else self.statement)
         if isinstance(self.node, ast.ClassDef) and not self.function:
             return place._replace(classes=(*self.classes, self.node.name))
-        if isinstance(self.node, _FUNCTIONS) and any(child is part for part in self.node.body):
+        if isinstance(self.node, FUNCTIONS) and any(child is part for part in self.node.body):
             if self.function:
                 return place._replace(around=self.node)
             name = ".".join((*self.classes, self.node.name))

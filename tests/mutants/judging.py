@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
-from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import hypothesis
@@ -20,8 +19,8 @@ from mutants.scope import PACKAGE, ROOT, SLOW, judges
 
 CPU_SECONDS = 2.0  # What a test may use beyond CPU_TIMES what it used before: a loop without an end takes no longer.
 CPU_TIMES = 3.0
-WAIT_SECONDS = 10.0  # What it may take in all, so that what waits for nobody ends too. Others may need the machine.
-WAIT_TIMES = 10.0
+WAIT_SECONDS = 5.0  # What it may take in all, so that what waits for nobody ends too. Others may need the machine.
+WAIT_TIMES = 6.0
 MEMORY_BYTES_MAX = 3 << 30  # A list that grows without an end must not take the machine with it.
 
 Seen = dict[str, dict[str, list[int]]]
@@ -62,10 +61,13 @@ class Survey:
         found = [test for test, files in self.seen.items() if wanted & set(files.get(file, ()))]
         return sorted(found, key=lambda test: (round(self.seconds[test], 2), test))
 
-    def all_of(self, file: str) -> list[str]:
-        """Return the tests that run anything of a file: its own lines were run before they began."""
-        every = {line for files in self.seen.values() for line in files.get(file, ())}
-        return self.judges_of(file, every) or sorted(self.seconds)
+    def judges_of_all(self, files: Sequence[str]) -> list[str]:
+        """Return the tests that run anything of these files, those of the first before those of the others."""
+        found: dict[str, None] = {}
+        for file in files:
+            every = {line for seen in self.seen.values() for line in seen.get(file, ())}
+            found.update(dict.fromkeys(self.judges_of(file, every)))
+        return list(found)
 
 
 class Bench:
@@ -79,7 +81,7 @@ class Bench:
         return True
 
 
-def convene(plugin: object, scratch: Path, files: Sequence[str] = ()) -> int:
+def convene(plugin: object, files: Sequence[str] = ()) -> None:
     """Collect tests in this process and hand them to the plugin; Hypothesis always thinks of the same examples."""
     hypothesis.settings.register_profile(
         "mutants",
@@ -92,9 +94,9 @@ def convene(plugin: object, scratch: Path, files: Sequence[str] = ()) -> int:
     )
     hypothesis.settings.load_profile("mutants")
     chosen = [*files] or [str(path) for path in judges()]
-    options = ["--rootdir", str(ROOT), "--basetemp", str(scratch), "-o", "tmp_path_retention_policy=none"]
-    quiet = ["-s", "-o", "timeout=0", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    return int(pytest.main([*options, *quiet, *chosen], [_Sparing(), plugin]))
+    options = ["--rootdir", str(ROOT), "-s", "-o", "timeout=0", "-o", "tmp_path_retention_policy=none"]
+    without = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest.main([*options, *without, *chosen], [_Sparing(), plugin])
 
 
 def first_to_fail(items: Sequence[pytest.Item], survey: Survey) -> str | None:
@@ -123,19 +125,21 @@ def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
 def _traced(lines: dict[str, set[int]], item: pytest.Item) -> bool:
     """Run a test and note the lines of the package that it runs, in whatever thread."""
     prefix = f"{PACKAGE}/"
+    unseen: dict[CodeType, set[int]] = {}  # What is left of a function; once that is nothing it runs at full speed.
 
     def on_call(frame: FrameType, _event: str, _arg: Any) -> Any:
-        path = frame.f_code.co_filename
-        if not path.startswith(prefix):
+        code = frame.f_code
+        if not code.co_filename.startswith(prefix):
             return None
-        found = lines.setdefault(path.removeprefix(prefix), set())
+        left = unseen.setdefault(code, {line for *_, line in code.co_lines() if line})
+        found = lines.setdefault(code.co_filename.removeprefix(prefix), set())
 
         def on_line(frame: FrameType, _event: str, _arg: Any) -> Any:
             found.add(frame.f_lineno)
+            left.discard(frame.f_lineno)
             return on_line
 
-        found.add(frame.f_lineno)
-        return on_line
+        return on_line(frame, "call", None) if left else None
 
     threading.settrace(on_call)
     sys.settrace(on_call)

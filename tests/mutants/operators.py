@@ -33,6 +33,7 @@ ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.BitAnd: ("&", "|"),
     ast.BitOr: ("|", "&"),
 }
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 _WORD = re.compile(r"[a-z0-9_:.*]*")
@@ -137,9 +138,8 @@ def negation(text: Text, node: ast.AST, _around: ast.AST) -> Iterator[Change]:
 
 def returned(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
-        yield text.instead(node.value, "None")
-        if isinstance(around, ast.FunctionDef) and isinstance(around.returns, ast.Name) and around.returns.id == "bool":
-            yield text.instead(node.value, f"not ({text.of(node.value)})")
+        told = isinstance(around, FUNCTIONS) and isinstance(around.returns, ast.Name) and around.returns.id == "bool"
+        yield text.instead(node.value, f"not ({text.of(node.value)})" if told else "None")
 
 
 def removed(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
@@ -151,7 +151,7 @@ def removed(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
             yield text.instead(node, "pass")
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield text.instead(node, "pass")
-        case ast.Assign(targets=[target]) if _is_bound_again(target, around):
+        case ast.Assign(targets=[target]) if isinstance(around, FUNCTIONS) and _is_bound_again(target, around):
             yield text.instead(node, "pass")
         case ast.Break():
             yield text.instead(node, "continue")
@@ -172,7 +172,7 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def _is_type_union(node: ast.BinOp, around: ast.AST) -> bool:
-    return isinstance(node.op, ast.BitOr) and not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef)
+    return isinstance(node.op, ast.BitOr) and not isinstance(around, FUNCTIONS)
 
 
 def _is_bound_again(target: ast.expr, around: ast.AST) -> bool:

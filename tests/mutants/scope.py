@@ -52,3 +52,9 @@ def name_of(path: Path) -> str:
 
 def module_of(file: str) -> str:
     return "haldir." + file.removesuffix(".py").replace("/", ".")
+
+
+def importers_of(file: str) -> list[str]:
+    """Return the files that import from a file: what its constants are worth shows there as well."""
+    words = f"from {module_of(file)} import "
+    return [name_of(path) for path in sorted(PACKAGE.rglob("*.py")) if words in path.read_text(encoding="utf-8")]

@@ -14,8 +14,8 @@ PARALLEL = os.cpu_count() or 1
 SURVIVED, KILLED, BROKEN = 0, 1, 3
 
 
-def tried(trials: Iterable[tuple[T, Callable[[], bool]]]) -> Iterator[tuple[T, Verdict]]:
-    """Run each trial in a fork of this process; it returns whether the mutant survived."""
+def tried(trials: Iterable[tuple[T, Callable[[], str | None]]]) -> Iterator[tuple[T, Verdict]]:
+    """Run each trial in a fork of this process; it returns the test that killed the mutant, or None."""
     running: dict[int, T] = {}
     for subject, trial in trials:
         if len(running) >= PARALLEL:
@@ -28,16 +28,12 @@ def tried(trials: Iterable[tuple[T, Callable[[], bool]]]) -> Iterator[tuple[T, V
 def aside(work: Callable[[], None]) -> None:
     """Do something in a fork of this process, so that nothing of it is left in this one."""
 
-    def trial() -> bool:
-        work()
-        return True
-
-    pid = _forked(trial)
+    pid = _forked(work)
     if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != SURVIVED:
         raise RuntimeError("the fork failed; its traceback stands above")
 
 
-def _forked(trial: Callable[[], bool]) -> int:
+def _forked(trial: Callable[[], str | None]) -> int:
     sys.stdout.flush()
     if pid := os.fork():
         return pid
@@ -46,7 +42,7 @@ def _forked(trial: Callable[[], bool]) -> int:
         silence = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
-        os._exit(SURVIVED if trial() else KILLED)
+        os._exit(SURVIVED if trial() is None else KILLED)
     except BaseException:  # noqa: BLE001 - this process must end here, whatever happened.
         os.write(complaints, traceback.format_exc().encode())
     finally:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
+import msgspec
+
 from haldir.journal.batch import ENTRY_BYTES_MAX, Answer, Ask, Batch, Log
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import Authority, Command, Observer, Outcome, anyone
@@ -52,6 +54,17 @@ class Line:
         self.writer: asyncio.Task[None] | None = None
 
 
+class Figures(msgspec.Struct):
+    """What the journal did since it began, and what waits."""
+
+    batches: int = 0
+    allowed: int = 0
+    refused: int = 0
+    failed: int = 0  # Commands without an outcome: the store was away, or could not take them.
+    waiting: int = 0
+    waiting_bytes: int = 0
+
+
 class Journal:
     """Applies commands to an engine's logs. It owns neither the engine nor the witness; close those after it."""
 
@@ -70,7 +83,7 @@ class Journal:
         self._slots = asyncio.Semaphore(engine.parallel)
         self._lines: dict[TenantId, Line] = {}
         self._logs: dict[TenantId, Log] = {}  # The one used last is last.
-        self._queued = self._queued_bytes = 0
+        self._figures = Figures()
         self._open = False
 
     async def __aenter__(self) -> Self:
@@ -103,8 +116,8 @@ class Journal:
             raise Unavailable(STOPPING)
         line = self._line(tenant, ask)
         line.asks.append(ask)
-        self._queued += 1
-        self._queued_bytes += ask.size_bytes
+        self._figures.waiting += 1
+        self._figures.waiting_bytes += ask.size_bytes
         if line.writer is None:
             line.writer = asyncio.create_task(self._serve(tenant, line))
         return await ask.answer
@@ -118,6 +131,10 @@ class Journal:
         """Return size and root of the newest checkpoint that stands outside the store."""
         return self._witness.kept(tenant)
 
+    def figures(self) -> Figures:
+        """Return how much was done, for those who watch the process."""
+        return msgspec.structs.replace(self._figures)
+
     async def drain(self) -> None:
         """Return once everything that was waiting is answered."""
         while writers := [line.writer for line in self._lines.values() if line.writer]:
@@ -127,8 +144,8 @@ class Journal:
         """Return the line to stand in; Overloaded if it or the whole queue is full."""
         line = self._lines.get(tenant)
         if (
-            self._queued >= QUEUE_COMMANDS_MAX
-            or self._queued_bytes + ask.size_bytes > QUEUE_BYTES_MAX
+            self._figures.waiting >= QUEUE_COMMANDS_MAX
+            or self._figures.waiting_bytes + ask.size_bytes > QUEUE_BYTES_MAX
             or (line is not None and len(line.asks) >= TENANT_QUEUE_COMMANDS_MAX)
         ):
             raise Overloaded("Too much is waiting to be recorded; nothing was decided.")
@@ -152,8 +169,8 @@ class Journal:
         taken_bytes = 0
         while line.asks and len(taken) < BATCH_COMMANDS_MAX and taken_bytes < BATCH_BYTES_MAX:
             ask = line.asks.popleft()
-            self._queued -= 1
-            self._queued_bytes -= ask.size_bytes
+            self._figures.waiting -= 1
+            self._figures.waiting_bytes -= ask.size_bytes
             if not ask.answer.done():
                 taken.append(ask)
                 taken_bytes += ask.size_bytes
@@ -174,6 +191,7 @@ class Journal:
         try:
             log, answers = await self._commit(tenant, batch)
         except Unavailable as error:  # The store is at fault: splitting would only ask it more often.
+            self._figures.failed += len(batch)
             _answer(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever one command did, the others are not at fault.
             if len(batch) > 1:
@@ -183,11 +201,23 @@ class Journal:
                 return
             op_id = batch[0].command.op_id  # The command itself stays out of the server's log.
             _log.exception("command_unstorable", extra={"event": {"tenant": tenant, "op_id": op_id}})
+            self._figures.failed += 1
             _answer(batch, Unstorable(f"This command cannot be recorded: {error}"))
         else:
             for ask, answer in zip(batch, answers, strict=True):
                 _answer([ask], answer)
+            self._count(answers)
             self._remember(tenant, log)
+
+    def _count(self, answers: Sequence[Answer]) -> None:
+        self._figures.batches += 1
+        for answer in answers:
+            if not isinstance(answer, Outcome):
+                self._figures.failed += 1
+            elif answer.allowed:
+                self._figures.allowed += 1
+            else:
+                self._figures.refused += 1
 
     async def _commit(self, tenant: TenantId, batch: Sequence[Ask]) -> tuple[Log, list[Answer]]:
         known = self._logs.pop(tenant, None)  # Out until it is committed: a fault leaves nothing half true.

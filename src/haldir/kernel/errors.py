@@ -239,6 +239,14 @@ class Unavailable(TryLater):
     hint = "Try again shortly; asked with the same op_id, nothing happens twice."
 
 
+class MetricsDisabled(HaldirError):
+    """The operator set no token for /metrics."""
+
+    code = "metrics_disabled"
+    status = 503
+    hint = "Start Haldir with HALDIR_METRICS_TOKEN, and send that as the bearer credential."
+
+
 class Overloaded(Unavailable):
     """The queue is full: nothing was decided."""
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from haldir.client import ClientError, TurnedDown
+from haldir.client import HaldirAPIError, TurnedDown
 from haldir.config_file import SettingsError
 from haldir.faces.cli.screen import plain
 from haldir.kernel.errors import HaldirError
@@ -23,7 +23,7 @@ def explained(*, as_json: bool) -> Iterator[None]:
     """Turn what went wrong into one line on standard error and an exit code."""
     try:
         yield
-    except ClientError as error:
+    except HaldirAPIError as error:
         code = SAID_NO if isinstance(error, TurnedDown) else UNREACHABLE
         sys.exit(_tell(code, error.code, error.message, error.hint, error.request_id, as_json=as_json))
     except SettingsError as error:

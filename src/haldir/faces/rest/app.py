@@ -10,6 +10,7 @@ from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.rest.door import Door
 from haldir.faces.rest.endpoint import Endpoint
 from haldir.faces.rest.health import READY, Page, health_pages
+from haldir.faces.rest.metrics_page import MetricsPage
 from haldir.faces.rest.openapi import openapi_document
 from haldir.faces.rest.reply import Reply, encode
 from haldir.faces.rest.request_rate import RequestRate
@@ -24,6 +25,7 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()  # Origins of browser pages that may read answers.
     rate: RequestRate | None = None  # How many requests a credential may send.
     body_seconds_max: float = BODY_SECONDS_MAX
+    metrics: MetricsPage = MetricsPage(None, None)
 
 
 def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettings) -> ASGIApp:
@@ -34,7 +36,7 @@ def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettin
     pages = health_pages(ctx)
     pages["/openapi.json"] = _document(openapi_document(operations))
     pages["/v1"] = _document(_index(operations))
-    routes = [Route(path, page) for path, page in pages.items()]
+    routes = [Route("/metrics", settings.metrics), *(Route(path, page) for path, page in pages.items())]
     # A path without braces goes first: /v1/approvals/pending is no approval called "pending".
     paths = sorted(by_path, key=lambda path: (path.count("{"), path))
     routes += [Route(path, Endpoint(ctx, by_path[path], settings.rate, settings.body_seconds_max)) for path in paths]

@@ -73,7 +73,7 @@ class Endpoint:
 
     async def _admit(self, operation: Operation, scope: Scope, query: dict[str, str]) -> Caller | None:
         """Return who asks, once it is clear that they may ask this; None is a stranger who may."""
-        bearer, session_id = _credentials(scope)
+        bearer, session_id = credentials_of(scope)
         if bearer is None and operation.anonymous:
             return None
         if session_id is None and "session_id" not in operation.request.__struct_fields__:
@@ -96,7 +96,7 @@ def method_reply(scope: Scope, methods: str) -> Reply:
     return msgspec.structs.replace(reply, headers=(*reply.headers, allow))
 
 
-def _credentials(scope: Scope) -> tuple[str | None, str | None]:
+def credentials_of(scope: Scope) -> tuple[str | None, str | None]:
     """Return the credential that was presented, and the session it is to act in."""
     authorization = api_key = session_id = None
     for name, value in scope["headers"]:

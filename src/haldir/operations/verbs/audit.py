@@ -218,7 +218,7 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        name="query_audit",
+        name="get_audit_trail",
         method="GET",
         path="/v1/audit",
         summary="List entries of the log, newest first",
@@ -247,7 +247,7 @@ OPERATIONS = (
         mcp=McpTool(name="haldir_verify_audit_chain", effect="reads", aliases=("verify_audit_chain",), stdio_only=True),
     ),
     Operation(
-        name="tree_head",
+        name="get_tree_head",
         method="GET",
         path="/v1/audit/tree-head",
         summary="Sign the log's head",

@@ -97,7 +97,7 @@ async def consistency_proof(ctx: Context, caller: Caller, request: ConsistencyPr
 
 OPERATIONS = (
     Operation(
-        name="inclusion_proof",
+        name="get_inclusion_proof",
         method="GET",
         path="/v1/audit/inclusion-proof/{entry_id}",
         summary="Prove that an entry is in the log",
@@ -116,7 +116,7 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        name="consistency_proof",
+        name="get_consistency_proof",
         method="GET",
         path="/v1/audit/consistency-proof",
         summary="Prove that the log only grew",

@@ -140,7 +140,7 @@ OPERATIONS = (
         tag="sessions",
     ),
     Operation(
-        name="session_descendants",
+        name="get_descendants",
         method="GET",
         path="/v1/sessions/{session_id}/descendants",
         summary="Show the sessions below a session",

@@ -258,7 +258,7 @@ OPERATIONS = (
         mcp=McpTool(name="revokeSession", effect="ends", aliases=("haldir_revoke_session",)),
     ),
     Operation(
-        name="check_session",
+        name="check_permission",
         method="POST",
         path="/v1/sessions/{session_id}/check",
         summary="Ask whether a session has a scope",

@@ -1,0 +1,552 @@
+"""The verbs, to be awaited. Made from the catalogue by `make sdk`; change that, not this."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from haldir.client import types
+from haldir.client.exchange import Request, given, reading, segment, writing
+
+
+class AsyncMethods:
+    """Every public verb of Haldir. What is None is not sent."""
+
+    async def _ask(self, request: Request) -> Any:
+        raise NotImplementedError
+
+    async def create_key(
+        self,
+        name: str | None = None,
+        scopes: Sequence[str] | str | None = None,
+        bootstrap_token: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.KeyCreated:
+        """Make a key in the caller's tenant; with the bootstrap token, a new tenant with its first key."""
+        answer: types.KeyCreated = await self._ask(
+            writing(
+                "POST",
+                "/v1/keys",
+                given(name=name, scopes=scopes, bootstrap_token=bootstrap_token),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def list_keys(self) -> types.KeysListed:
+        """List the tenant's keys by prefix, newest first; never the keys themselves."""
+        answer: types.KeysListed = await self._ask(reading("GET", "/v1/keys"))
+        return answer
+
+    async def revoke_key(self, prefix: str) -> types.KeyRevoked:
+        """End a key, from the next decision on, on every replica."""
+        answer: types.KeyRevoked = await self._ask(reading("DELETE", f"/v1/keys/{segment(prefix)}"))
+        return answer
+
+    async def create_agent(
+        self,
+        name: str,
+        scopes: Sequence[str] | None = None,
+        spend_limit: float | None = None,
+        ttl: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.AgentCreated:
+        """Name an agent and make its key, which acts in sessions opened from this template."""
+        answer: types.AgentCreated = await self._ask(
+            writing(
+                "POST",
+                "/v1/agents",
+                given(name=name, scopes=scopes, spend_limit=spend_limit, ttl=ttl),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def list_agents(self) -> types.AgentsListed:
+        """List the tenant's agents, newest first."""
+        answer: types.AgentsListed = await self._ask(reading("GET", "/v1/agents"))
+        return answer
+
+    async def revoke_agent(self, name: str) -> types.AgentRevoked:
+        """End an agent and every session that bears its name, from the next decision on."""
+        answer: types.AgentRevoked = await self._ask(reading("DELETE", f"/v1/agents/{segment(name)}"))
+        return answer
+
+    async def create_session(
+        self,
+        agent_id: str,
+        scopes: Sequence[str] | None = None,
+        ttl: int | None = None,
+        spend_limit: float | None = None,
+        parent_session_id: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.SessionCreated:
+        """Open a session for an agent; its token is the credential of that one run."""
+        answer: types.SessionCreated = await self._ask(
+            writing(
+                "POST",
+                "/v1/sessions",
+                given(
+                    agent_id=agent_id,
+                    scopes=scopes,
+                    ttl=ttl,
+                    spend_limit=spend_limit,
+                    parent_session_id=parent_session_id,
+                ),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def get_session(self, session_id: str) -> types.SessionShown:
+        """Show a living session. Unknown, expired and revoked ones are all not found."""
+        answer: types.SessionShown = await self._ask(reading("GET", f"/v1/sessions/{segment(session_id)}"))
+        return answer
+
+    async def revoke_session(self, session_id: str, cascade: bool | None = None) -> types.SessionRevoked:
+        """End a session and all below it. Ending it twice is fine."""
+        answer: types.SessionRevoked = await self._ask(
+            reading("DELETE", f"/v1/sessions/{segment(session_id)}", {"cascade": cascade})
+        )
+        return answer
+
+    async def check_permission(
+        self, session_id: str, scope: str, *, idempotency_key: str | None = None
+    ) -> types.Checked:
+        """Say whether a session has a scope; an unknown or ended session has none."""
+        answer: types.Checked = await self._ask(
+            writing("POST", f"/v1/sessions/{segment(session_id)}/check", given(scope=scope), idempotency_key, once=True)
+        )
+        return answer
+
+    async def list_sessions(
+        self,
+        agent_id: str | None = None,
+        roots_only: bool | None = None,
+        include_revoked: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> types.SessionsListed:
+        """List the tenant's sessions, newest first."""
+        answer: types.SessionsListed = await self._ask(
+            reading(
+                "GET",
+                "/v1/sessions",
+                {
+                    "agent_id": agent_id,
+                    "roots_only": roots_only,
+                    "include_revoked": include_revoked,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            )
+        )
+        return answer
+
+    async def get_descendants(self, session_id: str) -> types.Descendants:
+        """Show a session and all below it as a tree, ended ones too."""
+        answer: types.Descendants = await self._ask(reading("GET", f"/v1/sessions/{segment(session_id)}/descendants"))
+        return answer
+
+    async def store_secret(
+        self,
+        name: str,
+        value: str,
+        scope_required: str | None = None,
+        exposure: Literal["inject", "reveal"] | None = None,
+        upstreams: Sequence[str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.SecretStored:
+        """Store a value under a name. It is sealed here; no log, entry or error ever has it."""
+        answer: types.SecretStored = await self._ask(
+            writing(
+                "POST",
+                "/v1/secrets",
+                given(name=name, value=value, scope_required=scope_required, exposure=exposure, upstreams=upstreams),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def get_secret(self, name: str, session_id: str | None = None) -> types.SecretRead:
+        """Show a secret to a session that has its scope; recorded before it is opened."""
+        answer: types.SecretRead = await self._ask(
+            reading("GET", f"/v1/secrets/{segment(name)}", {"session_id": session_id})
+        )
+        return answer
+
+    async def list_secrets(self, limit: int | None = None, cursor: str | None = None) -> types.SecretsListed:
+        """List secrets by name: all of them to a key, to a session those that its scopes let it use."""
+        answer: types.SecretsListed = await self._ask(reading("GET", "/v1/secrets", {"limit": limit, "cursor": cursor}))
+        return answer
+
+    async def delete_secret(self, name: str) -> types.SecretDeleted:
+        """Erase a secret, value and key. Its entries stay."""
+        answer: types.SecretDeleted = await self._ask(reading("DELETE", f"/v1/secrets/{segment(name)}"))
+        return answer
+
+    async def authorize_payment(
+        self,
+        session_id: str,
+        amount: float,
+        currency: str | None = None,
+        description: str | None = None,
+        capture: bool | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.PaymentAuthorizedShown:
+        """Spend an amount from a session's budget, and from every budget above it, or nothing."""
+        answer: types.PaymentAuthorizedShown = await self._ask(
+            writing(
+                "POST",
+                "/v1/payments/authorize",
+                given(
+                    session_id=session_id, amount=amount, currency=currency, description=description, capture=capture
+                ),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def list_payments(
+        self,
+        session_id: str | None = None,
+        state: Literal["reserved", "posted", "voided"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> types.PaymentsListed:
+        """List payments, newest first."""
+        answer: types.PaymentsListed = await self._ask(
+            reading("GET", "/v1/payments", {"session_id": session_id, "state": state, "limit": limit, "cursor": cursor})
+        )
+        return answer
+
+    async def get_payment(self, authorization_id: str) -> types.PaymentShown:
+        """Show one payment."""
+        answer: types.PaymentShown = await self._ask(reading("GET", f"/v1/payments/{segment(authorization_id)}"))
+        return answer
+
+    async def capture_payment(
+        self, authorization_id: str, amount: float | None = None, *, idempotency_key: str | None = None
+    ) -> types.PaymentResolvedShown:
+        """Spend what a payment reserved, or part of it; the rest is given back."""
+        answer: types.PaymentResolvedShown = await self._ask(
+            writing(
+                "POST",
+                f"/v1/payments/{segment(authorization_id)}/capture",
+                given(amount=amount),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def void_payment(
+        self, authorization_id: str, *, idempotency_key: str | None = None
+    ) -> types.PaymentResolvedShown:
+        """Give back what a payment reserved."""
+        answer: types.PaymentResolvedShown = await self._ask(
+            writing("POST", f"/v1/payments/{segment(authorization_id)}/void", given(), idempotency_key, once=True)
+        )
+        return answer
+
+    async def log_action(
+        self,
+        session_id: str,
+        tool: str | None = None,
+        action: str | None = None,
+        cost_usd: float | None = None,
+        details: Any | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.ActionLogged:
+        """Enter what a session says it did."""
+        answer: types.ActionLogged = await self._ask(
+            writing(
+                "POST",
+                "/v1/audit",
+                given(session_id=session_id, tool=tool, action=action, cost_usd=cost_usd, details=details),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def get_audit_trail(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        tool: str | None = None,
+        flagged_only: bool | None = None,
+        limit: int | None = None,
+        kind: str | None = None,
+        allowed: bool | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
+        cursor: str | None = None,
+    ) -> types.AuditPage:
+        """List entries, newest first. A page may hold fewer than `limit`, even none, and still have a `next_cursor`."""
+        answer: types.AuditPage = await self._ask(
+            reading(
+                "GET",
+                "/v1/audit",
+                {
+                    "session_id": session_id,
+                    "agent_id": agent_id,
+                    "tool": tool,
+                    "flagged": flagged_only,
+                    "limit": limit,
+                    "kind": kind,
+                    "allowed": allowed,
+                    "since": since,
+                    "until": until,
+                    "cursor": cursor,
+                },
+            )
+        )
+        return answer
+
+    async def verify_audit(self) -> types.AuditVerified:
+        """Read the whole log and hold it against its signed head."""
+        answer: types.AuditVerified = await self._ask(reading("GET", "/v1/audit/verify"))
+        return answer
+
+    async def get_tree_head(self) -> types.TreeHead:
+        """Sign the log's present head."""
+        answer: types.TreeHead = await self._ask(reading("GET", "/v1/audit/tree-head"))
+        return answer
+
+    async def get_inclusion_proof(self, entry_id: str) -> types.InclusionProof:
+        """Prove that an entry is in the log, under the head as it is signed now."""
+        answer: types.InclusionProof = await self._ask(reading("GET", f"/v1/audit/inclusion-proof/{segment(entry_id)}"))
+        return answer
+
+    async def get_consistency_proof(self, first: int, second: int | None = None) -> types.ConsistencyProof:
+        """Prove that the log of one size has grown out of the log of a smaller one."""
+        answer: types.ConsistencyProof = await self._ask(
+            reading("GET", "/v1/audit/consistency-proof", {"first": first, "second": second})
+        )
+        return answer
+
+    async def add_upstream(
+        self,
+        name: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        tools: Mapping[str, Mapping[str, Any]] | None = None,
+        deadline_seconds: float | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.UpstreamAdded:
+        """Put an MCP server behind Haldir and ask it for its tools; one that is down is registered all the same."""
+        answer: types.UpstreamAdded = await self._ask(
+            writing(
+                "POST",
+                "/v1/proxy/upstreams",
+                given(name=name, url=url, headers=headers, tools=tools, deadline_seconds=deadline_seconds),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def list_upstreams(self) -> types.UpstreamsListed:
+        """List the tenant's upstreams and how they do."""
+        answer: types.UpstreamsListed = await self._ask(reading("GET", "/v1/proxy/upstreams"))
+        return answer
+
+    async def remove_upstream(self, name: str) -> types.UpstreamRemoved:
+        """Take an upstream away. Calls under way end as they end."""
+        answer: types.UpstreamRemoved = await self._ask(reading("DELETE", f"/v1/proxy/upstreams/{segment(name)}"))
+        return answer
+
+    async def list_tools(self, session_id: str | None = None) -> types.ToolsListed:
+        """List the tools behind Haldir; for a session token, an agent key or a named session, what it may use."""
+        answer: types.ToolsListed = await self._ask(reading("GET", "/v1/proxy/tools", {"session_id": session_id}))
+        return answer
+
+    async def accept_tool(
+        self, name: str, tool: str, sha256: str, *, idempotency_key: str | None = None
+    ) -> types.ToolAccepted:
+        """Accept the changed definition of a tool: the one with this hash, and no other."""
+        answer: types.ToolAccepted = await self._ask(
+            writing(
+                "POST",
+                f"/v1/proxy/upstreams/{segment(name)}/tools/{segment(tool)}/accept",
+                given(sha256=sha256),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def call_tool(
+        self, tool: str, session_id: str, arguments: dict[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Run one tool call under governance and answer with the upstream's result."""
+        answer: dict[str, Any] = await self._ask(
+            writing(
+                "POST",
+                "/v1/proxy/call",
+                given(tool=tool, session_id=session_id, arguments=arguments),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def add_policy(
+        self, definition: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> types.PolicyAdded:
+        """Add a policy; it holds from the next decision on. What could never fire is refused."""
+        answer: types.PolicyAdded = await self._ask(
+            writing("POST", "/v1/proxy/policies", definition, idempotency_key, once=True)
+        )
+        return answer
+
+    async def list_policies(self) -> types.PoliciesListed:
+        """List the tenant's policies in the order they were added."""
+        answer: types.PoliciesListed = await self._ask(reading("GET", "/v1/proxy/policies"))
+        return answer
+
+    async def remove_policy(self, policy_id: str) -> types.PolicyRemoved:
+        """Remove a policy; it holds until the decision before this one."""
+        answer: types.PolicyRemoved = await self._ask(reading("DELETE", f"/v1/proxy/policies/{segment(policy_id)}"))
+        return answer
+
+    async def list_calls(
+        self,
+        state: Literal["open", "posted", "voided", "indeterminate"] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> types.CallsListed:
+        """List calls in one state, newest first; those that need a person are the indeterminate ones."""
+        answer: types.CallsListed = await self._ask(
+            reading("GET", "/v1/calls", {"state": state, "limit": limit, "cursor": cursor})
+        )
+        return answer
+
+    async def get_call(self, call_id: str) -> types.CallShown:
+        """Show one admitted call."""
+        answer: types.CallShown = await self._ask(reading("GET", f"/v1/calls/{segment(call_id)}"))
+        return answer
+
+    async def resolve_call(
+        self,
+        call_id: str,
+        state: Literal["post", "void"],
+        amount: float | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.CallResolvedShown:
+        """Say how an indeterminate call ended: post what it cost, or void it."""
+        answer: types.CallResolvedShown = await self._ask(
+            writing(
+                "POST",
+                f"/v1/calls/{segment(call_id)}/resolve",
+                given(state=state, amount=amount),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def add_anomaly_rule(
+        self, definition: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> types.AnomalyRuleAdded:
+        """Add a rule; it looks at every decision from the next one on. What could never flag is refused."""
+        answer: types.AnomalyRuleAdded = await self._ask(
+            writing("POST", "/v1/anomalies/rules", definition, idempotency_key, once=True)
+        )
+        return answer
+
+    async def list_anomaly_rules(self) -> types.AnomalyRulesListed:
+        """List the tenant's rules in the order they were added."""
+        answer: types.AnomalyRulesListed = await self._ask(reading("GET", "/v1/anomalies/rules"))
+        return answer
+
+    async def remove_anomaly_rule(self, rule_id: str) -> types.AnomalyRuleRemoved:
+        """Remove a rule; what it flagged stays flagged."""
+        answer: types.AnomalyRuleRemoved = await self._ask(reading("DELETE", f"/v1/anomalies/rules/{segment(rule_id)}"))
+        return answer
+
+    async def get_usage(self, month: str | None = None) -> types.Usage:
+        """Say how much the tenant did in a month, by day."""
+        answer: types.Usage = await self._ask(reading("GET", "/v1/usage", {"month": month}))
+        return answer
+
+    async def get_status(self) -> types.Status:
+        """Say whether this Haldir does its work, and which version it is."""
+        answer: types.Status = await self._ask(reading("GET", "/v1/status"))
+        return answer
+
+    async def register_webhook(
+        self,
+        url: str,
+        name: str | None = None,
+        events: Sequence[str] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.WebhookMade:
+        """Add an endpoint; it hears what happens from here on. Its secret is shown once."""
+        answer: types.WebhookMade = await self._ask(
+            writing("POST", "/v1/webhooks", given(url=url, name=name, events=events), idempotency_key, once=True)
+        )
+        return answer
+
+    async def list_webhooks(self) -> types.WebhooksListed:
+        """List the tenant's endpoints and how deliveries to them go."""
+        answer: types.WebhooksListed = await self._ask(reading("GET", "/v1/webhooks"))
+        return answer
+
+    async def remove_webhook(self, webhook_id: int) -> types.WebhookRemoved:
+        """Take an endpoint away; what was not delivered to it is not."""
+        answer: types.WebhookRemoved = await self._ask(reading("DELETE", f"/v1/webhooks/{segment(webhook_id)}"))
+        return answer
+
+    async def enable_webhook(self, webhook_id: int, *, idempotency_key: str | None = None) -> types.WebhookSwitchedTo:
+        """Have a disabled endpoint hear again, from here on; what it missed can be replayed."""
+        answer: types.WebhookSwitchedTo = await self._ask(
+            writing("POST", f"/v1/webhooks/{segment(webhook_id)}/enable", given(), idempotency_key, once=True)
+        )
+        return answer
+
+    async def disable_webhook(self, webhook_id: int, *, idempotency_key: str | None = None) -> types.WebhookSwitchedTo:
+        """Deliver nothing more to an endpoint until it is enabled."""
+        answer: types.WebhookSwitchedTo = await self._ask(
+            writing("POST", f"/v1/webhooks/{segment(webhook_id)}/disable", given(), idempotency_key, once=True)
+        )
+        return answer
+
+    async def rotate_webhook_secret(
+        self, webhook_id: int, grace_seconds: int | None = None, *, idempotency_key: str | None = None
+    ) -> types.SecretMade:
+        """Give an endpoint a new secret; for a while deliveries are signed with both."""
+        answer: types.SecretMade = await self._ask(
+            writing(
+                "POST",
+                f"/v1/webhooks/{segment(webhook_id)}/rotate-secret",
+                given(grace_seconds=grace_seconds),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def trigger_event(
+        self, event: str, webhook_id: int | None = None, *, idempotency_key: str | None = None
+    ) -> types.EventTriggered:
+        """Make an event up, so that a developer sees it arrive. It stands in the log like any other."""
+        answer: types.EventTriggered = await self._ask(
+            writing(
+                "POST", "/v1/webhooks/trigger", given(event=event, webhook_id=webhook_id), idempotency_key, once=True
+            )
+        )
+        return answer

@@ -1,0 +1,560 @@
+"""What answers look like. Made from the catalogue by `make sdk`; change that, not this."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+class ActionLogged(TypedDict):
+    logged: bool
+    entry_id: str
+    flagged: bool
+    flag_reason: str
+
+
+class AgentCreated(TypedDict):
+    name: str
+    key: str
+    scopes: list[str]
+    spend_limit: float | None
+    ttl: int
+    message: str
+
+
+class AgentRevoked(TypedDict):
+    revoked: bool
+    name: str
+
+
+class AgentShown(TypedDict):
+    name: str
+    scopes: list[str]
+    spend_limit: float | None
+    ttl: int
+    created_at: float
+    revoked: bool
+    session_id: str | None
+
+
+class AgentsListed(TypedDict):
+    agents: list[AgentShown]
+    count: int
+
+
+class AnomalyRuleAdded(TypedDict):
+    added: bool
+    type: str
+    rule_id: str
+
+
+class AnomalyRuleRemoved(TypedDict):
+    removed: bool
+    rule_id: str
+
+
+class AnomalyRulesListed(TypedDict):
+    """Each rule is its definition, with `rule_id` and `created_at`."""
+
+    rules: list[dict[str, Any]]
+    count: int
+
+
+class AuditPage(TypedDict):
+    count: int
+    entries: list[EntryShown]
+    next_cursor: str | None
+
+
+class AuditVerified(TypedDict, total=False):
+    """`error` and `tampered_entry` are those of the first finding."""
+
+    verified: bool
+    entries_checked: int
+    root_hash: str
+    message: str
+    error: str
+    tampered_entry: str
+    findings: list[FindingShown]
+
+
+class CallResolvedShown(TypedDict):
+    call_id: str
+    state: str
+    posted: float
+
+
+class CallShown(TypedDict):
+    """`state`: open (under way), posted, voided, or indeterminate (nobody knows whether it happened)."""
+
+    call_id: str
+    session_id: str
+    agent_id: str
+    upstream: str
+    tool: str
+    state: Literal["open", "posted", "voided", "indeterminate"]
+    error: str
+    price: float
+    policy_epoch: int
+    arguments_digest: str
+    result_digest: str
+    admitted_at: float
+    deadline_at: float
+    settled_at: float | None
+    resolved_by: str
+
+
+class CallsListed(TypedDict):
+    calls: list[CallShown]
+    count: int
+    next_cursor: str | None
+
+
+class Check(TypedDict):
+    name: str
+    ok: bool
+    message: str
+    duration_ms: float
+
+
+class Checked(TypedDict):
+    allowed: bool
+    session_id: str
+    scope: str
+
+
+class ConsistencyProof(TypedDict):
+    algorithm: str
+    first_size: int
+    second_size: int
+    first_root: str
+    second_root: str
+    consistency_path: list[str]
+
+
+class DayUsed(TypedDict):
+    day: str
+    action_count: int
+    refused_count: int
+    flagged_count: int
+    spent_usd: float
+
+
+class Descendants(TypedDict):
+    """`truncated`: there are more sessions below than the 1,000 that are shown."""
+
+    root: SessionTree
+    descendant_count: int
+    max_delegation_depth: int
+    truncated: bool
+
+
+class EntryShown(TypedDict):
+    """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command."""
+
+    entry_id: str
+    session_id: str
+    agent_id: str
+    upstream: str
+    tool: str
+    action: str
+    kind: str
+    allowed: bool
+    code: str
+    reason: str
+    call_id: str | None
+    cost_usd: float
+    flagged: bool
+    flag_reason: str
+    timestamp: float
+    details: Any
+    prev_hash: str
+    entry_hash: str
+
+
+class EventTriggered(TypedDict):
+    triggered: bool
+    event: str
+    event_id: str
+
+
+class FindingShown(TypedDict):
+    problem: str
+    message: str
+    entry_id: str | None
+
+
+class InclusionProof(TypedDict):
+    """Hashes in hex, the path from the leaf's sibling up; `sth` is the signed head they lead to."""
+
+    algorithm: str
+    entry_id: str
+    leaf_index: int
+    leaf_hash: str
+    tree_size: int
+    root_hash: str
+    audit_path: list[str]
+    sth: TreeHead
+
+
+class KeyCreated(TypedDict):
+    key: str
+    prefix: str
+    name: str
+    tier: str
+    scopes: list[str]
+    message: str
+
+
+class KeyRevoked(TypedDict):
+    revoked: bool
+    prefix: str
+
+
+class KeyShown(TypedDict):
+    prefix: str
+    name: str
+    tier: str
+    scopes: list[str]
+    created_at: float
+    revoked: bool
+    last_used: float | None
+
+
+class KeysListed(TypedDict):
+    keys: list[KeyShown]
+    count: int
+
+
+class PaymentAuthorizedShown(TypedDict):
+    """`remaining_budget` null is no limit. `state`: posted (spent), or reserved until it is captured or voided."""
+
+    authorized: bool
+    authorization_id: str
+    session_id: str
+    agent_id: str
+    amount: float
+    currency: str
+    description: str
+    state: Literal["reserved", "posted", "voided"]
+    remaining_budget: float | None
+    timestamp: float
+
+
+class PaymentResolvedShown(TypedDict):
+    """`amount` was reserved, `posted` of it is spent."""
+
+    authorization_id: str
+    session_id: str
+    agent_id: str
+    state: str
+    amount: float
+    posted: float
+    currency: str
+    remaining_budget: float | None
+    timestamp: float
+
+
+class PaymentShown(TypedDict):
+    """`description` null was erased. `resolved_at` null: the payment is still reserved."""
+
+    authorization_id: str
+    session_id: str
+    agent_id: str
+    state: Literal["reserved", "posted", "voided"]
+    amount: float
+    posted: float
+    currency: str
+    description: str | None
+    created_at: float
+    resolved_at: float | None
+
+
+class PaymentsListed(TypedDict):
+    payments: list[PaymentShown]
+    count: int
+    next_cursor: str | None
+
+
+class PoliciesListed(TypedDict):
+    """Each policy is its definition, with `policy_id` and `created_at`."""
+
+    policies: list[dict[str, Any]]
+    count: int
+
+
+class PolicyAdded(TypedDict):
+    """`epoch` counts the changes to the tenant's policies; entries name the one that decided."""
+
+    added: bool
+    type: str
+    policy_id: str
+    epoch: int
+
+
+class PolicyRemoved(TypedDict):
+    removed: bool
+    policy_id: str
+    epoch: int
+
+
+class SecretDeleted(TypedDict):
+    deleted: bool
+    name: str
+
+
+class SecretListed(TypedDict):
+    name: str
+    version: int
+    scope_required: str
+    exposure: Literal["inject", "reveal"]
+    upstreams: list[str]
+    created_at: float
+
+
+class SecretMade(TypedDict):
+    webhook_id: int
+    secret: str
+    secret_prev: str
+    secret_prev_expires_at: float
+    grace_seconds: int
+    message: str
+
+
+class SecretRead(TypedDict):
+    """`value` of a secret whose exposure is `inject` is the reference that stands for it."""
+
+    name: str
+    value: str
+    version: int
+    exposure: Literal["inject", "reveal"]
+
+
+class SecretStored(TypedDict):
+    """`version` counts the values that this name has had."""
+
+    stored: bool
+    name: str
+    version: int
+    scope_required: str
+    exposure: Literal["inject", "reveal"]
+    upstreams: list[str]
+
+
+class SecretsListed(TypedDict):
+    """Names, and in `details` what is known of each; never values."""
+
+    secrets: list[str]
+    count: int
+    details: list[SecretListed]
+    next_cursor: str | None
+
+
+class SessionCreated(TypedDict):
+    """`token` is shown once. `spend_limit` null is unlimited; `expires_at` 0 is until revoked."""
+
+    session_id: str
+    token: str
+    agent_id: str
+    scopes: list[str]
+    spend_limit: float | None
+    expires_at: float
+    ttl: int
+    parent_session_id: str
+    delegation_depth: int
+
+
+class SessionListed(TypedDict):
+    """`spent` is all that was posted in the session and below it; `spend_limit` null is unlimited."""
+
+    session_id: str
+    agent_id: str
+    parent_session_id: str
+    scopes: list[str]
+    spent: float
+    spend_limit: float | None
+    revoked: bool
+    created_at: float
+    expires_at: float
+
+
+class SessionRevoked(TypedDict, total=False):
+    """`cascade_revoked`: the sessions below that were alive until now, at most 1,000 of them."""
+
+    revoked: bool
+    session_id: str
+    cascade_revoked: list[str] | None
+
+
+class SessionShown(TypedDict):
+    session_id: str
+    agent_id: str
+    scopes: list[str]
+    spend_limit: float | None
+    spent: float
+    remaining_budget: float | None
+    is_valid: bool
+    created_at: float
+    expires_at: float
+    parent_session_id: str
+    delegation_depth: int
+
+
+class SessionTree(TypedDict):
+    """A session with those below it. `subtree_sessions` counts itself too."""
+
+    session_id: str
+    agent_id: str
+    parent_session_id: str
+    scopes: list[str]
+    spent: float
+    spend_limit: float | None
+    revoked: bool
+    created_at: float
+    expires_at: float
+    subtree_spent: float
+    subtree_sessions: int
+    children: list[SessionTree]
+
+
+class SessionsListed(TypedDict):
+    sessions: list[SessionListed]
+    count: int
+    next_cursor: str | None
+
+
+class Status(TypedDict):
+    """`status` is `ok` if everything a request needs answers, else `degraded`."""
+
+    status: str
+    service: str
+    version: str
+    checks: list[Check]
+
+
+class ToolAccepted(TypedDict):
+    accepted: bool
+    upstream: str
+    tool: str
+
+
+class ToolShown(TypedDict):
+    """`scope` is what a session needs to call it; a quarantined tool waits to be accepted by its `sha256`."""
+
+    name: str
+    description: str
+    upstream: str
+    inputSchema: Any
+    scope: str
+    quarantined: bool
+    sha256: str
+
+
+class ToolsListed(TypedDict):
+    count: int
+    tools: list[ToolShown]
+
+
+class TreeHead(TypedDict):
+    """The log's signed head twice: as `sth:<size>:<root>:<signed_at>`, and as a C2SP checkpoint."""
+
+    tree_size: int
+    root_hash: str
+    signed_at: int
+    signature: str
+    algorithm: str
+    public_key: str
+    key_id: str
+    signing_key_source: str
+    tenant_id: str
+    checkpoint: str
+    verifier_key: str
+
+
+class UpstreamAdded(TypedDict, total=False):
+    registered: bool
+    name: str
+    url: str
+    healthy: bool
+    tools_discovered: int
+    tool_names: list[str]
+    error: str
+
+
+class UpstreamRemoved(TypedDict):
+    removed: bool
+    name: str
+
+
+class UpstreamShown(TypedDict):
+    """How an upstream does, as this process has seen it since it started."""
+
+    url: str
+    transport: Literal["http", "stdio"]
+    operator: bool
+    healthy: bool
+    tools: int
+    total_calls: int
+    total_errors: int
+    avg_latency_ms: float
+    last_check: float
+    created_at: float
+    error: str
+
+
+class UpstreamsListed(TypedDict):
+    upstreams: dict[str, UpstreamShown]
+    total_tools: int
+    policies: int
+
+
+class Usage(TypedDict):
+    """Tool calls, payments and reports, refused ones too; `spent_usd` is what was posted or reported."""
+
+    tenant_id: str
+    month: str
+    action_count: int
+    refused_count: int
+    flagged_count: int
+    spent_usd: float
+    days: list[DayUsed]
+
+
+class WebhookMade(TypedDict):
+    registered: bool
+    webhook_id: int
+    url: str
+    name: str
+    events: list[str]
+    secret: str
+    message: str
+
+
+class WebhookRemoved(TypedDict):
+    removed: bool
+    webhook_id: int
+
+
+class WebhookShown(TypedDict):
+    """`url` hides what may be a token; `failing_since` is when deliveries began to fail, if they do."""
+
+    webhook_id: int
+    url: str
+    name: str
+    events: list[str]
+    active: bool
+    disabled_reason: str
+    fire_count: int
+    fail_count: int
+    failing_since: float | None
+    signed: bool
+    created_at: float
+
+
+class WebhookSwitchedTo(TypedDict):
+    webhook_id: int
+    active: bool
+
+
+class WebhooksListed(TypedDict):
+    webhooks: list[WebhookShown]
+    count: int

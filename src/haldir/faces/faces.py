@@ -1,0 +1,68 @@
+"""Every face as one app: `/mcp` here, all else there, and measured where somebody may read the measures."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from haldir.faces.mcp.face import McpFace, McpSettings
+from haldir.faces.rest.app import RestSettings, rest_app
+from haldir.faces.rest.metrics_page import MetricsPage
+from haldir.faces.rest.request_rate import RequestRate
+from haldir.operations.catalogue import Operation
+from haldir.operations.context import Context
+from haldir.settings import Settings
+
+if TYPE_CHECKING:
+    from haldir.faces.meter import Meter
+
+
+@final
+class Faces:
+    """The faces of one Haldir, with one count of requests between them."""
+
+    def __init__(
+        self, ctx: Context, settings: Settings, operations: Sequence[Operation], body_seconds_max: float
+    ) -> None:
+        per_minute = settings.rate_limit_per_minute
+        rate = RequestRate(per_minute, ctx.clock) if per_minute else None
+        meter = _meter(ctx, settings)
+        self._mcp_face = McpFace(
+            ctx,
+            operations,
+            McpSettings(
+                allowed_hosts=settings.allowed_hosts,
+                allowed_origins=settings.allowed_origins,
+                rate=rate,
+                body_seconds_max=body_seconds_max,
+            ),
+        )
+        rest = rest_app(
+            ctx,
+            operations,
+            RestSettings(
+                allowed_origins=settings.allowed_origins,
+                rate=rate,
+                body_seconds_max=body_seconds_max,
+                metrics=MetricsPage(settings.metrics_token, meter.exposition if meter else None),
+            ),
+        )
+        self._mcp: ASGIApp = meter.measured("mcp", self._mcp_face) if meter else self._mcp_face
+        self._rest = meter.measured("rest", rest) if meter else rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        face = self._mcp if path == "/mcp" or path.startswith("/mcp/") else self._rest
+        await face(scope, receive, send)
+
+    def close(self) -> None:
+        """End streams that would stay open for ever; calls under way are answered first."""
+        self._mcp_face.close()
+
+
+def _meter(ctx: Context, settings: Settings) -> "Meter | None":
+    if settings.metrics_token is None:
+        return None
+    from haldir.faces.meter import Meter  # noqa: PLC0415 - 30 ms of a start, for those alone who scrape.
+
+    return Meter(ctx)
