@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
+from haldir.journal import journal as journal_module
 from haldir.kernel.ids import TenantId
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession
@@ -58,3 +61,26 @@ async def test_a_batch_of_many_follows_what_rows_name_in_as_many_rounds_as_one_c
             await asyncio.gather(*(cold.apply(TENANT, paying(f"p{lines}.{n}", f"s{n}.3")) for n in range(lines)))
             counted.append((engine.loads["session"], engine.loads["budget"], engine.loads["agent"]))
     assert counted == [(2, 1, 1)] * 2
+
+
+@run_async
+async def test_what_is_remembered_between_batches_is_bounded_and_what_was_used_last_is_kept() -> None:
+    engine = Counting()
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "WARM_ROWS_MAX", 6)
+        limits.setattr(journal_module, "WARM_TENANTS_MAX", 3)
+        async with journal(engine) as log:
+            tenants = [TenantId(f"tenant{n}") for n in range(5)]
+            for tenant in tenants:
+                for n in range(6):
+                    await log.apply(tenant, Spend(op_id=f"a{n}", holder=f"h{n}", micros=1))
+            assert list(log._logs) == tenants[2:]
+            assert [len(kept.rows) for kept in log._logs.values()] == [6, 6, 6]
+            await log.apply(tenants[2], Spend(op_id="b", holder="h6", micros=1))
+            assert len(log._logs[tenants[2]].rows) == 3
+            engine.loads.clear()
+            for n in (4, 5, 6):
+                await log.apply(tenants[2], Spend(op_id=f"c{n}", holder=f"h{n}", micros=1))
+            assert engine.loads["budget"] == 0
+            await log.apply(tenants[2], Spend(op_id="d", holder="h3", micros=1))
+            assert engine.loads["budget"] == 1

@@ -1,0 +1,133 @@
+"""The journal's line: how much may wait, how much one commit takes, and what the server's own log hears of faults."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from haldir.journal import journal as journal_module
+from haldir.journal.command import Command, Decision
+from haldir.journal.errors import Unstorable
+from haldir.journal.journal import Journal
+from haldir.journal.witness import NoWitness
+from haldir.journal.working_set import WorkingSet
+from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Overloaded
+from haldir.kernel.ids import TenantId
+from haldir.storage.memory import MemoryEngine, MemoryTransaction
+from haldir.storage.rows import Find, Part
+from journal_samples import SIGNER, TENANT, Spend, journal, run_async, ticking
+
+
+class Counted(MemoryEngine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.transactions = 0
+
+    @asynccontextmanager
+    async def transaction(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
+        self.transactions += 1
+        async with super().transaction(tenant) as transaction:
+            yield transaction
+
+
+class Broken(Command, frozen=True, tag="test.broken"):
+    """Fail while deciding, with a note that is nobody's business."""
+
+    note: str
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        return ()
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        raise ZeroDivisionError
+
+
+def spend(op_id: str) -> Spend:
+    return Spend(op_id=op_id, holder="h", micros=1)
+
+
+async def asked(log: Journal, op_ids: Iterable[str], *, part_bytes: int = 0) -> list[object]:
+    """Ask for all at once; return the outcomes and errors."""
+    asks = (
+        log.apply(TENANT, spend(op_id), [Part(op_id, 1, bytes(part_bytes))] if part_bytes else []) for op_id in op_ids
+    )
+    return list(await asyncio.gather(*asks, return_exceptions=True))
+
+
+@run_async
+async def test_whoever_was_answered_or_went_away_leaves_exactly_one_place_free() -> None:
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "QUEUE_COMMANDS_MAX", 8)
+        async with journal(MemoryEngine()) as log:
+            for round_ in range(3):
+                answers = await asked(log, [f"{round_}.{n}" for n in range(9)])
+                assert [type(answer) is Overloaded for answer in answers] == [False] * 8 + [True]
+                gone = asyncio.ensure_future(log.apply(TENANT, spend(f"{round_}.gone")))
+                await asyncio.sleep(0)
+                gone.cancel()
+                await log.drain()
+
+
+@run_async
+async def test_bytes_that_were_answered_for_leave_exactly_their_room() -> None:
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "QUEUE_BYTES_MAX", 40_000)
+        async with journal(MemoryEngine()) as log:
+            for round_ in range(3):
+                answers = await asked(log, [f"{round_}.{n}" for n in range(4)], part_bytes=12_000)
+                assert [type(answer) is Overloaded for answer in answers] == [False] * 3 + [True]
+
+
+@run_async
+async def test_a_queue_may_be_filled_to_the_byte() -> None:
+    command = spend("a")
+    async with journal(MemoryEngine()) as log:
+        size_bytes = len(journal_module._encoded(command))
+        with pytest.MonkeyPatch.context() as limits:
+            limits.setattr(journal_module, "QUEUE_BYTES_MAX", size_bytes - 1)
+            with pytest.raises(Overloaded):
+                await log.apply(TENANT, command)
+            limits.setattr(journal_module, "QUEUE_BYTES_MAX", size_bytes)
+            assert (await log.apply(TENANT, command)).allowed
+
+
+@run_async
+async def test_one_commit_takes_no_more_than_its_share_of_commands() -> None:
+    engine = Counted()
+    async with journal(engine) as log:
+        await asked(log, [f"a{n}" for n in range(journal_module.BATCH_COMMANDS_MAX)])
+        assert engine.transactions == 1
+        await asked(log, [f"b{n}" for n in range(journal_module.BATCH_COMMANDS_MAX + 1)])
+        assert engine.transactions == 3
+
+
+@run_async
+async def test_one_commit_takes_no_more_than_its_share_of_bytes() -> None:
+    engine = Counted()
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "BATCH_BYTES_MAX", 10_000)
+        async with journal(engine) as log:
+            await asked(log, [f"a{n}" for n in range(6)], part_bytes=6_000)
+    assert engine.transactions == 3
+
+
+@run_async
+async def test_a_fault_is_told_to_the_servers_log_without_what_was_asked(caplog: pytest.LogCaptureFixture) -> None:
+    class Forgetful(NoWitness):
+        def saw(self, tenant: TenantId, checkpoint: str) -> None:
+            raise ZeroDivisionError
+
+    with caplog.at_level(logging.ERROR):
+        async with Journal(MemoryEngine(), SIGNER, ticking(), Forgetful()) as log:
+            with pytest.raises(Unstorable):
+                await log.apply(TENANT, Broken(op_id="op1", note="a private matter"))
+            assert (await log.apply(TENANT, spend("b"))).allowed
+    told = [(record.message, getattr(record, "event", None)) for record in caplog.records]
+    assert told == [
+        ("command_unstorable", {"tenant": TENANT, "op_id": "op1"}),
+        ("journal_writer_failed", {"tenant": TENANT}),
+    ]
+    assert "a private matter" not in caplog.text
