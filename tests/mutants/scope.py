@@ -20,6 +20,7 @@ SPARED = {"queries.py", "__init__.py"}  # SQL, which no test on these engines ca
 
 # The tests in memory and on SQLite: some seconds in all. Servers, other processes and PostgreSQL are left out.
 JUDGES = (
+    "test_*commands.py",
     "test_*decisions*.py",
     "test_anomalies.py",
     "test_payments.py",
