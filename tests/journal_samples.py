@@ -22,7 +22,7 @@ from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
-from haldir.watch.model import Activity, AnomalyRules, Tally, ToolUsed
+from haldir.watch.model import Activity, AnomalyRules, ReportedSpend, Tally, ToolUsed
 from haldir.webhooks.model import Webhook, WebhookCount, WebhookDelivery, WebhookProgress, WebhookRetry
 
 R = TypeVar("R", bound=Row)
@@ -40,6 +40,7 @@ STATE: tuple[type[Row], ...] = (
     Payment,
     PolicyEpoch,
     RateWindow,
+    ReportedSpend,
     Request,
     Reservation,
     SecretVersion,

@@ -186,6 +186,11 @@ def test_the_log_is_searched_by_what_its_entries_say(server: CliServer) -> None:
     assert server.run("audit", "query", "--since", "yesterday").exit_code == 4
 
 
+def test_what_actions_cost_is_told_by_tool(server: CliServer) -> None:
+    assert server.answer("audit", "spend", "--agent", "nobody")["action_count"] == 0
+    assert "all 0 actions" in server.run("audit", "spend", "--session", "ses_x").stdout
+
+
 def test_proofs_and_the_signed_head_are_there_to_be_kept(server: CliServer, tmp_path: Path) -> None:
     head = server.answer("audit", "tree-head")
     kept = server.run("audit", "tree-head", "--checkpoint").stdout

@@ -323,6 +323,13 @@ class AsyncMethods:
         answer: types.TreeHead = await self._ask(reading("GET", "/v1/audit/tree-head"))
         return answer
 
+    async def audit_spend(self, session_id: str | None = None, agent_id: str | None = None) -> types.AuditSpend:
+        """Add up what actions were reported to have cost."""
+        answer: types.AuditSpend = await self._ask(
+            reading("GET", "/v1/audit/spend", {"session_id": session_id, "agent_id": agent_id})
+        )
+        return answer
+
     async def get_inclusion_proof(self, entry_id: str) -> types.InclusionProof:
         """Prove that an entry is in the log, under the head as it is signed now."""
         answer: types.InclusionProof = await self._ask(reading("GET", f"/v1/audit/inclusion-proof/{segment(entry_id)}"))

@@ -317,6 +317,13 @@ class Methods:
         answer: types.TreeHead = self._ask(reading("GET", "/v1/audit/tree-head"))
         return answer
 
+    def audit_spend(self, session_id: str | None = None, agent_id: str | None = None) -> types.AuditSpend:
+        """Add up what actions were reported to have cost."""
+        answer: types.AuditSpend = self._ask(
+            reading("GET", "/v1/audit/spend", {"session_id": session_id, "agent_id": agent_id})
+        )
+        return answer
+
     def get_inclusion_proof(self, entry_id: str) -> types.InclusionProof:
         """Prove that an entry is in the log, under the head as it is signed now."""
         answer: types.InclusionProof = self._ask(reading("GET", f"/v1/audit/inclusion-proof/{segment(entry_id)}"))

@@ -65,6 +65,18 @@ class AuditPage(TypedDict):
     next_cursor: str | None
 
 
+class AuditSpend(TypedDict):
+    """Sums of `cost_usd` as it was reported, exact to a millionth; no budget, payment or price is in them.
+
+    `by_tool` holds the first tools by name; `tools_left_out` says whether there are more.
+    """
+
+    total_usd: float
+    action_count: int
+    by_tool: dict[str, float]
+    tools_left_out: bool
+
+
 class AuditVerified(TypedDict, total=False):
     """`error` and `tampered_entry` are those of the first finding."""
 

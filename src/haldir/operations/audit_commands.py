@@ -8,10 +8,11 @@ from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.storage.rows import Find
+from haldir.watch.spend import Report, total_needs, totals_after
 
 
 class LogAction(Command, frozen=True, tag="action.log"):
-    """Record what a session says it did. Changes nothing else; `cost_micros` is a report, not money spent."""
+    """Record what a session says it did. `cost_micros` is a report: it adds to totals, and no budget feels it."""
 
     LISTED = True
 
@@ -23,6 +24,8 @@ class LogAction(Command, frozen=True, tag="action.log"):
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from chain_needs(rows, self.session_id)
+        if session := rows.peek(Session, self.session_id):
+            yield from total_needs(Report(session.id, session.agent_id, self.tool))
 
     def subject(self) -> Subject:
         return Subject(self.session_id, tool=self.tool)
@@ -33,4 +36,6 @@ class LogAction(Command, frozen=True, tag="action.log"):
         session = rows.the(Session, self.session_id)
         if refusal := foreign_refusal(self.asked_by, session):
             return deny(*refusal, self.subject())
-        return allow(about=Subject(session.id, session.agent_id, tool=self.tool))
+        report = Report(session.id, session.agent_id, self.tool)
+        totals = totals_after(rows, report, self.cost_micros)
+        return allow(*totals, about=Subject(session.id, session.agent_id, tool=self.tool))

@@ -20,7 +20,7 @@ from haldir.storage.rows import Credential, Row
 from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
 from haldir.watch.commands import AddAnomalyRule, RemoveAnomalyRule
-from haldir.watch.model import Activity, AnomalyRules, Tally, ToolUsed
+from haldir.watch.model import Activity, AnomalyRules, ReportedSpend, Tally, ToolUsed
 from haldir.watch.replay import Laws
 from haldir.webhooks.commands import (
     DisableWebhook,
@@ -97,6 +97,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     Activity,
     ToolUsed,
     Tally,
+    ReportedSpend,
     Webhook,
     WebhookCount,
     StoredSecret,

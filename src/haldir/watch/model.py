@@ -58,3 +58,17 @@ class Tally(Row, frozen=True):
     refused: int = 0
     flagged: int = 0
     spent_micros: int = 0
+
+
+class ReportedSpend(Row, frozen=True):
+    """What was reported to have cost, in all, by a `holder`: `session:ID`, `agent:NAME` or `tenant`.
+
+    Under the tool "" stands everything, with and without a tool; under another, what was reported of that tool.
+    """
+
+    TABLE: ClassVar[Table] = Table("reported_spend", key=("holder", "tool"))
+
+    holder: str
+    tool: str
+    cost_micros: int = 0
+    actions: int = 0

@@ -8,7 +8,7 @@ from haldir.kernel.ids import TenantId
 from haldir.storage.engine import Reader
 from haldir.storage.rows import BUNDLE, Entry, Head, Tile
 from haldir.watch.filter import END, EntryFilter, EntryPage, Span
-from haldir.watch.model import Tally, TallyKind
+from haldir.watch.model import ReportedSpend, Tally, TallyKind
 from haldir.watch.reading import logged_entry, read_time
 
 SCANNED_MAX = 10_000  # Entries that one page looks at, however few of them are wanted: some milliseconds.
@@ -59,6 +59,10 @@ WHERE tenant = :tenant AND kind = 'day' AND name >= :first AND name < :after ORD
 """
 BUSIEST = """
 SELECT name, actions FROM tally WHERE tenant = :tenant AND kind = :kind ORDER BY actions DESC, name LIMIT :limit
+"""
+REPORTED = """
+SELECT tool, cost_micros, actions FROM reported_spend WHERE tenant = :tenant AND holder = :holder
+ORDER BY tool LIMIT :limit
 """
 
 BEYOND = """
@@ -148,6 +152,12 @@ async def days_between(reader: Reader, tenant: TenantId, first: str, after: str)
 async def busiest(reader: Reader, tenant: TenantId, kind: TallyKind, limit: int) -> dict[str, int]:
     """Return which agents or tools did most, and how much, the busiest first."""
     return dict(await reader.fetch(BUSIEST, tenant=tenant, kind=kind, limit=limit))
+
+
+async def reported_spend(reader: Reader, tenant: TenantId, holder: str, limit: int) -> list[ReportedSpend]:
+    """Return a holder's totals, by tool in order: first everything, then up to `limit` tools."""
+    found = await reader.fetch(REPORTED, tenant=tenant, holder=holder, limit=limit + 1)
+    return [ReportedSpend(holder, *row) for row in found]
 
 
 async def read_head(reader: Reader, tenant: TenantId) -> Head:

@@ -7,6 +7,7 @@ from haldir.kernel.clock import Micros, moment
 from haldir.storage.rows import Find
 from haldir.watch.deed import Deed
 from haldir.watch.model import Tally, TallyKind
+from haldir.watch.spend import TOTAL_MICROS_MAX
 
 
 def tally_needs(agent_id: str, tool: str) -> Iterator[Find]:
@@ -29,7 +30,7 @@ def tallied(rows: WorkingSet, deed: Deed, now: Micros, *, flagged: bool) -> Iter
                 actions=before.actions + deed.acts,
                 refused=before.refused + (deed.acts and not deed.allowed),
                 flagged=before.flagged + flagged,
-                spent_micros=before.spent_micros + deed.spent_micros,
+                spent_micros=min(before.spent_micros + deed.spent_micros, TOTAL_MICROS_MAX),
             )
 
 

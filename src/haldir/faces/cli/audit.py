@@ -12,7 +12,7 @@ from haldir.faces.cli.audit_filters import asked, narrowed
 from haldir.faces.cli.audit_proofs import consistency, prove, tree_head
 from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
-from haldir.faces.cli.screen import amount, moment, plain
+from haldir.faces.cli.screen import amount, moment, plain, print_table
 
 POLL_SECONDS = 1.0
 PAGE = 1_000  # The most that one answer holds.
@@ -58,6 +58,15 @@ def query(remote: Remote, *, limit: int, **filters: Any) -> None:
 
 
 @audit.command()
+@click.option("--session", "session_id", help="Only what this session reported.")
+@click.option("--agent", "agent_id", help="Only what this agent reported.")
+@speaks_rest
+def spend(remote: Remote, *, session_id: str | None, agent_id: str | None) -> None:
+    """Show what actions were reported to have cost, by tool."""
+    remote.show(remote.get("/v1/audit/spend", session_id=session_id, agent_id=agent_id), _print_spend)
+
+
+@audit.command()
 @speaks_rest
 def verify(remote: Remote) -> None:
     """Have the server recompute its whole log; `haldir fsck` does so without a server."""
@@ -97,6 +106,13 @@ def _print_entry(entry: Json) -> None:
     who = " ".join(filter(None, (entry["agent_id"], entry["session_id"])))
     number = int(entry["entry_id"].removeprefix("aud_"))
     click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}{flag}"))
+
+
+def _print_spend(answer: Json) -> None:
+    rows = [(tool, amount(cost)) for tool, cost in answer["by_tool"].items()]
+    more = [("...", "")] if answer["tools_left_out"] else []
+    total = (f"all {answer['action_count']} actions", amount(answer["total_usd"]))
+    print_table(("tool", "USD"), [*rows, *more, total], empty="")
 
 
 def _print_verdict(answer: Json) -> None:
