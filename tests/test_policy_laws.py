@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from haldir.policy.facts import Facts
 from haldir.policy.judgement import Judgement
 from haldir.policy.parse import parse
 from haldir.policy.policy import Policy
-from policy_samples import TOOLS, UPSTREAMS, call, calls, definitions, policy, time_windows, tool_definitions
+from policy_samples import TOOLS, UPSTREAMS, call, calls, definitions, instant, policy, time_windows, tool_definitions
 
 Named = tuple[str, Policy]
 
@@ -112,6 +113,13 @@ def test_what_was_judged_before_makes_no_difference(policies: list[Named], asked
 def test_the_policy_named_is_the_first_by_id_among_those_of_its_family() -> None:
     blocks, denies = policy('{"type":"block_tool","tool":"pay"}'), policy('{"type":"deny_list","tools":["bank.pay"]}')
     assert verdict([("pol_2", blocks), ("pol_1", blocks), ("pol_3", denies)], call()).denied_by == "pol_1"
+
+
+@pytest.mark.parametrize("ids", [("pol_1", "pol_2"), ("pol_2", "pol_1")])
+def test_of_two_windows_the_one_that_changes_first_says_how_long_a_verdict_stands(ids: tuple[str, str]) -> None:
+    windows = [policy(f'{{"type":"time_window","start_hour":8,"end_hour":{hour}}}') for hour in (12, 18)]
+    judged = verdict(list(zip(ids, windows, strict=True)), call(at=instant("2026-01-05T09:00")))
+    assert judged == Judgement(7, valid_until=instant("2026-01-05T12:00"))
 
 
 def at(facts: Facts, instant: Micros) -> Facts:

@@ -90,6 +90,8 @@ from policy_samples import definitions, policy
             "must be a string, not an empty one",
         ),
         ('{"type":"time_window","start_hour":9,"end_hour":17,"zone":null}', "/zone", "must be a string, not null"),
+        ('{"type":"time_window","start_hour":9,"end_hour":17,"zone":1}', "/zone", "must be a string, not a number"),
+        ('{"type":"time_window","start_hour":9,"end_hour":17,"zone":["UTC"]}', "/zone", "must be a string, not a list"),
         ('{"type":"time_window","start_hour":9,"end_hour":17,"weekdays":[]}', "/weekdays", "is never open"),
         (
             '{"type":"time_window","start_hour":9,"end_hour":17,"weekdays":["mon","Tue"]}',

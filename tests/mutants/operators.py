@@ -147,7 +147,7 @@ def removed(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
     match node:
         case ast.Expr(value=ast.Yield() | ast.YieldFrom()):
             yield text.instead(node, "yield from ()")  # What yields must go on to.
-        case ast.Expr() | ast.Raise() | ast.Delete() | ast.AugAssign():
+        case ast.Expr() | ast.Raise() | ast.AugAssign() | ast.Delete(targets=[ast.Subscript() | ast.Attribute()]):
             yield text.instead(node, "pass")
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield text.instead(node, "pass")

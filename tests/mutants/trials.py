@@ -11,7 +11,7 @@ Verdict = Literal["killed", "survived", "timed out"]
 T = TypeVar("T")
 
 PARALLEL = os.cpu_count() or 1
-SURVIVED, KILLED, BROKEN = 0, 1, 3
+SURVIVED, KILLED, EXHAUSTED, BROKEN = 0, 1, 2, 3
 
 
 def tried(trials: Iterable[tuple[T, Callable[[], str | None]]]) -> Iterator[tuple[T, Verdict]]:
@@ -43,6 +43,8 @@ def _forked(trial: Callable[[], str | None]) -> int:
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
         os._exit(SURVIVED if trial() is None else KILLED)
+    except MemoryError:
+        os._exit(EXHAUSTED)
     except BaseException:  # noqa: BLE001 - this process must end here, whatever happened.
         os.write(complaints, traceback.format_exc().encode())
     finally:
@@ -54,8 +56,8 @@ def _ended(running: dict[int, T]) -> tuple[T, Verdict]:
     while pid not in running:  # Some child that a test left behind.
         pid, status = os.waitpid(-1, 0)
     subject, code = running.pop(pid), os.waitstatus_to_exitcode(status)
-    if code in {-signal.SIGPROF, -signal.SIGALRM}:
-        return subject, "timed out"
+    if code in {-signal.SIGPROF, -signal.SIGALRM, EXHAUSTED}:
+        return subject, "timed out"  # Or ran out of memory, which only takes less time.
     if code == BROKEN:
         raise RuntimeError(f"{subject} could not be tried")
     return subject, "survived" if code == SURVIVED else "killed"

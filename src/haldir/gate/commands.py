@@ -25,7 +25,6 @@ class CreateTenant(Command, frozen=True, tag="tenant.create"):
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield Tenant.at()
-        yield ApiKey.at(self.key_prefix)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         if rows.get(Tenant):
