@@ -37,7 +37,11 @@ def after_call(counts: Counts, now: Micros) -> Counts:
 
 
 def _within_minute(counts: Counts, now: Micros) -> Counts:
-    return tuple(pair for pair in counts if _last_instant(pair[0]) > now - MINUTE)
+    """Return the counts without those in front that no longer matter: one or two a second, however many there are."""
+    gone = 0
+    while gone < len(counts) and _last_instant(counts[gone][0]) <= now - MINUTE:
+        gone += 1
+    return counts[gone:]
 
 
 def _last_instant(second: int) -> Micros:
