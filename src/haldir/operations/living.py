@@ -3,6 +3,7 @@
 The same rules as under the log head (gate.liveness), over rows as they are committed now.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -53,8 +54,9 @@ async def _loaded(ctx: Context, tenant: TenantId, ref: CredentialRef, session_id
     """Load what liveness looks at, in rounds: a session names its ancestors."""
     rows = WorkingSet()
     while missing := list(rows.missing(dict.fromkeys(_needs(rows, ref, session_id)))):
-        for find in missing:
-            rows.adopt([find], await ctx.store.load(tenant, find.row_type, find.columns, [find.values]))
+        loads = [ctx.store.load(tenant, find.row_type, find.columns, [find.values]) for find in missing]
+        for find, found in zip(missing, await asyncio.gather(*loads), strict=True):
+            rows.adopt([find], found)
     return rows
 
 
