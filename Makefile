@@ -41,8 +41,11 @@ mutants: setup
 # What Haldir does and costs, in ratios: bench/RESULTS.md says what came out. Without the gateways it says so and goes on.
 bench: setup
 	-$(MAKE) gateways
+	$(BIN)/python bench/start.py
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/relay.py
+	$(BIN)/python bench/growth.py
+	$(BIN)/python bench/growth.py postgres 1000 100000
 
 # Gateways that others wrote, each in an environment of its own: 650 MB. Only the bench looks at them.
 gateways: $(VENV)/gateways/fastmcp/.ready $(VENV)/gateways/litellm/.ready
