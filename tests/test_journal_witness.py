@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haldir.journal import witness as witness_module
 from haldir.journal.checkpoint import (
     BadCheckpoint,
     Checkpoint,
@@ -104,8 +105,8 @@ def test_what_is_no_checkpoint_is_said_to_be_none(text: str) -> None:
 
 
 def verifier_key(name: str, kind: bytes, key: bytes) -> str:
-    """Return a key whose hint is right, whatever else is wrong with it."""
-    hint = hashlib.sha256(name.encode() + b"\n" + kind + key).digest()[:4].hex()
+    """Return a key whose hint is right for Ed25519, whatever else is wrong with it."""
+    hint = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4].hex()
     return f"{name}+{hint}+{base64.b64encode(kind + key).decode()}"
 
 
@@ -197,6 +198,8 @@ async def test_the_file_holds_one_note_of_each_tenant_and_reads_them_back(tmp_pa
     for tenant in (TENANT, OTHER):
         size, _ = kept.kept(tenant) or (0, b"")
         assert size == 2
+    lines = (tmp_path / "checkpoint").read_text().splitlines()
+    assert {lines[0], lines[5]} == {f"{SIGNER.origin}/{tenant}" for tenant in (TENANT, OTHER)}
     assert kept.kept(TenantId("nobody")) is None
 
 
@@ -291,10 +294,11 @@ def test_a_damaged_file_is_named_and_never_taken_for_an_empty_one(tmp_path: Path
 
 
 @run_async
-async def test_a_file_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     witness = CheckpointFile(tmp_path / "missing folder" / "checkpoint")
     async with journal(MemoryEngine(), witness) as log:
         assert (await log.apply(TENANT, Spend(op_id="a", holder="h", micros=1))).allowed
+    assert {record.message for record in caplog.records} == {"checkpoint_not_kept"}
     (tmp_path / "missing folder").mkdir()
     witness.saw(TENANT, SIGNER.checkpoint(TENANT, 9, ROOT))
     await witness.flush()
@@ -310,3 +314,17 @@ async def test_many_heads_become_few_writes_and_the_last_one_is_kept(tmp_path: P
     await witness.flush()
     assert CheckpointFile(tmp_path / "checkpoint").kept(TENANT) == (499, ROOT)
     assert names_in(tmp_path) == {"checkpoint"}
+
+
+@run_async
+async def test_a_head_that_is_seen_while_the_file_rests_is_kept_when_the_rest_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(witness_module, "WRITE_PAUSE_SECONDS", 0.01)
+        witness = CheckpointFile(path)
+        async with asyncio.timeout(10):
+            for size in (1, 2, 3):
+                witness.saw(TENANT, SIGNER.checkpoint(TENANT, size, ROOT))
+                while CheckpointFile(path).kept(TENANT) != (size, ROOT):  # noqa: ASYNC110 - no event tells what a file holds.
+                    await asyncio.sleep(0)
+        await witness.flush()
