@@ -174,6 +174,27 @@ def test_an_empty_log_is_consistent_with_any_other() -> None:
     assert not verify_inclusion(LEAVES[0], 0, 0, [], LEAVES[0])
 
 
+def test_no_proof_holds_for_a_place_that_the_tree_has_not(stored: Stored) -> None:
+    tiles = stored.all_tiles()
+    for size in range(1, 20):
+        for index in range(size):
+            path, top = inclusion_plan(index, size).hashes(tiles), root(0, size)
+            for wrong in (index - size, index - 32, index + size, index + 32, index + 64, size):
+                assert not verify_inclusion(LEAVES[index], wrong, size, path, top), (index, wrong, size)
+
+
+def test_no_proof_holds_for_a_tree_that_shrank_or_for_less_than_a_proof() -> None:
+    for first in range(-5, 20):
+        for second in range(-5, first):
+            for path in ([], [LEAVES[0]], [LEAVES[0], LEAVES[1]]):
+                assert not verify_consistency(first, second, (LEAVES[0], LEAVES[0]), path), (first, second)
+    for second in range(2, 20):
+        for first in range(1, second):
+            assert not verify_consistency(first, second, (root(0, first), root(0, second)), [])
+            for path in ([], [LEAVES[0]]):  # Two sizes never have one root, whatever path is told for it.
+                assert not verify_consistency(first, second, (LEAVES[0], LEAVES[0]), path)
+
+
 def test_a_proof_of_what_cannot_be_is_refused() -> None:
     for index, size in ((5, 5), (-1, 5), (0, 0)):
         with pytest.raises(ValueError, match="no leaf"):

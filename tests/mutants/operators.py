@@ -138,6 +138,8 @@ def negation(text: Text, node: ast.AST, _around: ast.AST) -> Iterator[Change]:
 
 def returned(text: Text, node: ast.AST, around: ast.AST) -> Iterator[Change]:
     if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, bool):
+            return  # As a constant it is changed already.
         told = isinstance(around, FUNCTIONS) and isinstance(around.returns, ast.Name) and around.returns.id == "bool"
         yield text.instead(node.value, f"not ({text.of(node.value)})" if told else "None")
 
