@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from haldir.approvals.commands import AddApprovalRule, DecideApproval
+from haldir.approvals.model import RuleKind
+from haldir.gate.commands import CreateKey
 from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
-from haldir.journal.command import Command, CredentialRef, Outcome, Record
+from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome, Record
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.journal.working_set import WorkingSet
@@ -93,6 +96,19 @@ class Court:
 
     def void(self, payment_id: str, **fields: Any) -> Outcome:
         return self.apply(VoidPayment(op_id=self.op(), payment_id=payment_id, **fields))
+
+    def key(self, prefix: str) -> CredentialRef:
+        """Make a key that may do everything; return it."""
+        assert self.apply(CreateKey(op_id=self.op(), prefix=prefix, sha256=prefix, name=prefix, scopes=("*",))).allowed
+        return key_ref(prefix)
+
+    def hold_rule(self, kind: RuleKind = "spend_over", **fields: Any) -> str:
+        op_id = self.op()
+        assert self.apply(AddApprovalRule(op_id=op_id, rule_id=f"rule-{op_id}", rule_kind=kind, **fields)).allowed
+        return f"rule-{op_id}"
+
+    def decide(self, approval_id: str, verdict: Any = "approve", by: CredentialRef = SYSTEM) -> Outcome:
+        return self.apply(DecideApproval(op_id=self.op(), asked_by=by, approval_id=approval_id, verdict=verdict))
 
     def upstream(self, name: str = "shop", *tools: str, rules: tuple[ToolRule, ...] = ()) -> None:
         added = AddUpstream(op_id=self.op(), name=name, transport="http", config_digest="d", tool_rules=rules)

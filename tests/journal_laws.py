@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from approval_laws import assert_what_is_held_passes_once
 from haldir.gate.commands import RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Session
@@ -61,6 +62,7 @@ def assert_lawful(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCo
     assert_children_only_narrow(state, sessions)
     assert_calls_end_once(state, log)
     assert_payments_end_once(state, log)
+    assert_what_is_held_passes_once(sessions, log)
     assert_nothing_runs_after_a_revocation(sessions, log)
     assert_rates_are_upper_bounds(sessions, log)
     assert_tallies_count_the_log(state, log)
@@ -91,7 +93,8 @@ def assert_tallies_count_the_log(state: dict[str, list[Row]], log: Sequence[tupl
         if isinstance(command, LogAction) and record.allowed:
             spent += command.cost_micros
         unknown = not about.agent_id and (record.allowed or command.asked_by == SYSTEM)
-        if unknown or not isinstance(command, Admit | LogAction | AuthorizePayment):
+        waits = record.code == "approval_required"  # Neither done nor refused.
+        if unknown or waits or not isinstance(command, Admit | LogAction | AuthorizePayment):
             continue
         tool = f"{about.upstream}.{about.tool}" if about.upstream else about.tool
         for kind, name in (("agent", about.agent_id), ("tool", tool), ("day", day_of(record.at))):

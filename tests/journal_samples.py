@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from haldir.approvals.model import Approval, ApprovalRules, Hold
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
@@ -34,9 +35,12 @@ STATE: tuple[type[Row], ...] = (
     Agent,
     AnomalyRules,
     ApiKey,
+    Approval,
+    ApprovalRules,
     Budget,
     Call,
     Credential,
+    Hold,
     Payment,
     PolicyEpoch,
     RateWindow,

@@ -84,6 +84,46 @@ def test_a_payment_is_authorized_captured_and_voided(server: CliServer) -> None:
     assert "shoes" in server.run("pay", "list", "--session", session, "--state", "posted").stdout
 
 
+def test_a_payment_is_held_by_a_rule_approved_and_paid_once(server: CliServer) -> None:
+    session = server.answer("session", "create", "holder", "--budget", "1000")["session_id"]
+    rule = server.run("approvals", "rules", "add", "spend_over", "--threshold", "100").stdout.strip()
+    assert rule in server.run("approvals", "rules", "list").stdout
+    held = server.run("pay", "authorize", session, "120", "--description", "a chair")
+    assert (held.exit_code, "approval_required" in held.stderr) == (4, True)
+    (waiting,) = server.answer("approvals", "list", "--agent", "holder")["requests"]
+    assert waiting["request_id"] in server.run("approvals", "list").stdout
+    assert "a chair" in server.run("approvals", "show", waiting["request_id"]).stdout
+    assert "is given" in server.run("approvals", "approve", waiting["request_id"], "--note", "fine").stdout
+    assert server.run("pay", "authorize", session, "120", "--description", "a chair").exit_code == 0
+    assert server.run("pay", "authorize", session, "120", "--description", "a chair").exit_code == 4
+    assert server.run("approvals", "rules", "remove", rule).exit_code == 0
+    assert server.answer("approvals", "rules", "list")["count"] == 0
+
+
+def test_a_person_is_asked_and_answers(server: CliServer) -> None:
+    session = server.answer("session", "create", "asker")["session_id"]
+    asked = (
+        "approvals",
+        "request",
+        session,
+        "deploy",
+        "--reason",
+        "it is friday",
+        "--detail",
+        "build=7",
+        "--ttl",
+        "15m",
+    )
+    approval = server.run(*asked).stdout.strip()
+    shown = server.answer("approvals", "show", approval, "--wait", "0")
+    assert (shown["action"], shown["reason"], shown["details"]) == ("deploy", "it is friday", {"build": 7})
+    assert server.run("approvals", "deny", approval, "--note", "that is why").exit_code == 0
+    assert server.answer("approvals", "show", approval)["decision_note"] == "that is why"
+    assert server.run("approvals", "approve", approval).exit_code == 4
+    assert "on" in server.run("approvals", "four-eyes", "on").stdout
+    assert server.answer("approvals", "four-eyes", "off")["four_eyes"] is False
+
+
 def test_what_an_agent_calls_itself_cannot_steer_the_terminal(server: CliServer) -> None:
     server.answer("session", "create", f"evil{ESCAPE}")
     for command in (("session", "list"), ("audit", "tail", "--all")):

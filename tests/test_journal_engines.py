@@ -16,6 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
+from haldir.approvals.commands import (
+    AddApprovalRule,
+    DecideApproval,
+    ExpireApproval,
+    RemoveApprovalRule,
+    SetFourEyes,
+)
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
@@ -24,8 +31,10 @@ from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome
 from haldir.journal.errors import Unstorable
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
+from haldir.kernel import ids
 from haldir.kernel.clock import DAY, SECOND, Micros
-from haldir.kernel.ids import TenantId
+from haldir.kernel.ids import OpId, TenantId
+from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
@@ -138,6 +147,7 @@ class Story(RuleBasedStateMachine):
         """Live a whole life first, so that what follows has something to act on and no command goes untold."""
         self._ask(CreateTenant, name="t", data_key_digest="d", key_prefix="hld_0", key_sha256=self._sha(), key_name="k")
         self._name_requests()
+        self._ask(CreateKey, prefix="hld_y", sha256=self._sha(), name="k", scopes=("*",))
         self._ask(CreateKey, prefix="hld_x", sha256=self._sha(), name="k", scopes=("*",))
         for name in (*AGENTS, "gamma"):
             self._ask(CreateAgent, name=name, sha256=self._sha(), scopes=("*",), limit_micros=limit, ttl_seconds=600)
@@ -170,6 +180,7 @@ class Story(RuleBasedStateMachine):
             self._ask(AuthorizePayment, payment_id=payment_id, session_id=rich, amount_micros=5, capture=False)
         self._ask(CapturePayment, payment_id="auth_y", amount_micros=3)
         self._ask(VoidPayment, payment_id="auth_z")
+        self._have_approvals(rich)
         self._ask(LogAction, session_id=rich, action="a")
         self._ask(RecordRefusal, operation="GET /", code="forbidden", reason="No.")
         self._send()
@@ -201,6 +212,16 @@ class Story(RuleBasedStateMachine):
         self._ask(RevokeAgent, name="gamma")
         self._ask(RevokeKey, prefix="hld_x")
         self._send()
+
+    def _have_approvals(self, rich: str) -> None:
+        self._ask(AddApprovalRule, rule_id="r0", rule_kind="all", approvers=2)
+        self._ask(RemoveApprovalRule, rule_id="r0")
+        self._ask(SetFourEyes, four_eyes=False)
+        self._ask(RequestApproval, approval_id="apr_x", session_id=rich, action="a")
+        self._ask(DecideApproval, CredentialRef("key", "hld_0"), approval_id="apr_x", verdict="approve")
+        self._ask(RequestApproval, approval_id="apr_y", session_id=rich, ttl_seconds=1)
+        self.time_passes(1)
+        self._ask(ExpireApproval, approval_id="apr_y")
 
     @rule(target=keys, scopes=scopes, asker=keys | st.just("hld_0"))
     def create_key(self, scopes: tuple[str, ...], asker: str) -> str:
@@ -244,6 +265,55 @@ class Story(RuleBasedStateMachine):
         how: dict[str, Any] = {"amount_micros": amount, "capture": capture}
         self._ask(AuthorizePayment, asker, payment_id=payment_id, session_id=session_id, **how)
         return payment_id
+
+    @rule(
+        which=st.sampled_from(["r1", "r2"]),
+        add=st.booleans(),
+        threshold=st.integers(0, 8),
+        approvers=st.sampled_from([1, 1, 2]),
+        four_eyes=st.none() | st.booleans(),
+    )
+    def change_approval_rules(self, which: str, threshold: int, approvers: int, **how: Any) -> None:
+        if how["four_eyes"] is not None:
+            self._ask(SetFourEyes, four_eyes=how["four_eyes"])
+        elif how["add"]:
+            said: dict[str, Any] = {"rule_kind": "spend_over", "threshold_micros": threshold, "approvers": approvers}
+            self._ask(AddApprovalRule, CredentialRef("key", "hld_0"), rule_id=which, **said)
+        else:
+            self._ask(RemoveApprovalRule, rule_id=which)
+
+    @rule(
+        session_id=st.none() | sessions,
+        amounts_asked=st.lists(st.sampled_from([3, 4, 4, 9]), min_size=1, max_size=3),
+        verdicts=st.lists(st.sampled_from(["approve", "approve", "deny"]), max_size=2),
+        approvers=st.sampled_from([1, 1, 2]),
+        ends=st.booleans(),
+    )
+    def pay_what_is_held(
+        self, session_id: str | None, amounts_asked: list[int], verdicts: list[Any], **how: Any
+    ) -> None:
+        """Ask for the same payments time and again, while people say this and that."""
+        session_id = session_id or self._session("alpha", ("spend",), None, 2_000, None)
+        rule_id = f"r{next(self.numbers)}"
+        said: dict[str, Any] = {"rule_kind": "spend_over", "threshold_micros": 3, "approvers": how["approvers"]}
+        self._ask(AddApprovalRule, CredentialRef("key", "hld_0"), rule_id=rule_id, **said)
+        for verdict in (*verdicts, "approve", "approve"):
+            for amount in amounts_asked:
+                payment_id = f"auth_{next(self.numbers)}"
+                self._ask(AuthorizePayment, payment_id=payment_id, session_id=session_id, amount_micros=amount)
+                approval_id = ids.approval_id(OpId(self.asked[-1].op_id))
+                for asker in ("hld_0", "hld_0", "hld_y"):
+                    self._ask(DecideApproval, CredentialRef("key", asker), approval_id=approval_id, verdict=verdict)
+        if how["ends"]:
+            self._ask(RemoveApprovalRule, rule_id=rule_id)
+
+    @rule(session_id=sessions, ttl=st.integers(1, 70), tell=st.booleans())
+    def ask_a_person(self, session_id: str, ttl: int, **how: Any) -> None:
+        approval_id = f"apr_{next(self.numbers)}"
+        self._ask(RequestApproval, approval_id=approval_id, session_id=session_id, ttl_seconds=ttl)
+        if how["tell"]:
+            self._ask(DecideApproval, CredentialRef("key", "hld_0"), approval_id=approval_id, verdict="deny")
+        self._ask(ExpireApproval, approval_id=approval_id)
 
     @rule(payment_id=payments, session_id=sessions, amount=st.none() | amounts, void=st.booleans(), data=st.data())
     def end_a_payment(

@@ -55,6 +55,9 @@ class Connection:
     def post(self, path: str, body: Mapping[str, Any]) -> Json:
         return self.ask(writing("POST", path, body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Json:
+        return self.ask(writing("PUT", path, body))
+
     def delete(self, path: str) -> Json:
         return self.ask(reading("DELETE", path))
 

@@ -251,6 +251,137 @@ class Methods:
         )
         return answer
 
+    def add_approval_rule(
+        self,
+        type: str | None = None,
+        threshold: float | None = None,
+        tools: Sequence[str] | None = None,
+        approvers: int | None = None,
+        four_eyes: bool | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.ApprovalRuleAdded:
+        """Add a rule; what it says is held from the next decision on."""
+        answer: types.ApprovalRuleAdded = self._ask(
+            writing(
+                "POST",
+                "/v1/approvals/rules",
+                given(type=type, threshold=threshold, tools=tools, approvers=approvers, four_eyes=four_eyes),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    def list_approval_rules(self) -> types.ApprovalRulesListed:
+        """List the rules in the order they were added."""
+        answer: types.ApprovalRulesListed = self._ask(reading("GET", "/v1/approvals/rules"))
+        return answer
+
+    def remove_approval_rule(self, rule_id: str) -> types.ApprovalRuleRemoved:
+        """Remove a rule; what it alone held passes from the next decision on."""
+        answer: types.ApprovalRuleRemoved = self._ask(reading("DELETE", f"/v1/approvals/rules/{segment(rule_id)}"))
+        return answer
+
+    def set_four_eyes(self, four_eyes: bool, *, idempotency_key: str | None = None) -> types.FourEyesSet:
+        """Say whether a key that opened the session or asked may decide as well. It may unless this is on."""
+        answer: types.FourEyesSet = self._ask(
+            writing("PUT", "/v1/approvals/settings", given(four_eyes=four_eyes), idempotency_key, once=True)
+        )
+        return answer
+
+    def request_approval(
+        self,
+        session_id: str | None = None,
+        tool: str | None = None,
+        action: str | None = None,
+        amount: float | None = None,
+        reason: str | None = None,
+        details: Any | None = None,
+        params: Any | None = None,
+        ttl: int | None = None,
+        expires_in_s: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.ApprovalRequestedShown:
+        """Ask a person for a word. It lets nothing through by itself: whoever asked acts on it."""
+        answer: types.ApprovalRequestedShown = self._ask(
+            writing(
+                "POST",
+                "/v1/approvals/request",
+                given(
+                    session_id=session_id,
+                    tool=tool,
+                    action=action,
+                    amount=amount,
+                    reason=reason,
+                    details=details,
+                    params=params,
+                    ttl=ttl,
+                    expires_in_s=expires_in_s,
+                ),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    def list_pending_approvals(
+        self, agent_id: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> types.PendingListed:
+        """List what waits for a person, newest first."""
+        answer: types.PendingListed = self._ask(
+            reading("GET", "/v1/approvals/pending", {"agent_id": agent_id, "limit": limit, "cursor": cursor})
+        )
+        return answer
+
+    def get_approval(self, request_id: str, wait: int | None = None) -> types.ApprovalShown:
+        """Show an approval, at once or when it is decided."""
+        answer: types.ApprovalShown = self._ask(reading("GET", f"/v1/approvals/{segment(request_id)}", {"wait": wait}))
+        return answer
+
+    def approve_request(
+        self,
+        request_id: str,
+        decided_by: str | None = None,
+        note: str | None = None,
+        reason: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.Approved:
+        """Approve what waits. It lets exactly that through, once."""
+        answer: types.Approved = self._ask(
+            writing(
+                "POST",
+                f"/v1/approvals/{segment(request_id)}/approve",
+                given(decided_by=decided_by, note=note, reason=reason),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    def deny_request(
+        self,
+        request_id: str,
+        decided_by: str | None = None,
+        note: str | None = None,
+        reason: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.Denied:
+        """Deny what waits. Exactly that stays denied until the approval would have expired."""
+        answer: types.Denied = self._ask(
+            writing(
+                "POST",
+                f"/v1/approvals/{segment(request_id)}/deny",
+                given(decided_by=decided_by, note=note, reason=reason),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
     def log_action(
         self,
         session_id: str,

@@ -59,6 +59,91 @@ class AnomalyRulesListed(TypedDict):
     count: int
 
 
+class ApprovalRequestedShown(TypedDict):
+    request_id: str
+    status: str
+    expires_at: float
+
+
+class ApprovalRuleAdded(TypedDict):
+    """`version` counts the changes to the tenant's rules: approvals of an older one let nothing through."""
+
+    added: bool
+    type: str
+    rule_id: str
+    version: int
+
+
+class ApprovalRuleRemoved(TypedDict):
+    removed: bool
+    rule_id: str
+    version: int
+
+
+class ApprovalRuleShown(TypedDict):
+    rule_id: str
+    type: Literal["spend_over", "tool_blocked", "destructive", "all"]
+    threshold: float
+    tools: list[str]
+    approvers: int
+    four_eyes: bool
+    created_by: str
+    created_at: float
+
+
+class ApprovalRulesListed(TypedDict):
+    """`four_eyes` is the tenant's setting: it holds for every approval."""
+
+    rules: list[ApprovalRuleShown]
+    count: int
+    version: int
+    four_eyes: bool
+
+
+class ApprovalShown(TypedDict):
+    """`effect`: what it lets happen, once: a payment, a call, or (ask) nothing by itself.
+
+    `decided_by` is the credential; `claimed_by` the name that came with the decision. `details` are what the
+    approver has to see: of a payment its description, of a call its arguments, of an ask what it came with.
+    Null stands for what was erased.
+    """
+
+    request_id: str
+    status: Literal["pending", "approved", "denied", "expired"]
+    effect: Literal["payment", "call", "ask"]
+    session_id: str
+    agent_id: str
+    upstream: str
+    tool: str
+    action: str
+    amount: float
+    currency: str
+    reason: str
+    details: Any
+    params: Any
+    asked_by: str
+    rule_id: str
+    approvers: int
+    four_eyes: bool
+    votes: list[VoteShown]
+    decided_by: str
+    claimed_by: str
+    decision_note: str
+    created_at: float
+    expires_at: float
+    decided_at: float | None
+    used_at: float | None
+    used_by: str
+
+
+class Approved(TypedDict):
+    """`approved` false: it counts, and `missing` more must approve."""
+
+    approved: bool
+    request_id: str
+    missing: int
+
+
 class AuditPage(TypedDict):
     count: int
     entries: list[EntryShown]
@@ -151,6 +236,11 @@ class DayUsed(TypedDict):
     spent_usd: float
 
 
+class Denied(TypedDict):
+    denied: bool
+    request_id: str
+
+
 class Descendants(TypedDict):
     """`truncated`: there are more sessions below than the 1,000 that are shown."""
 
@@ -193,6 +283,11 @@ class FindingShown(TypedDict):
     problem: str
     message: str
     entry_id: str | None
+
+
+class FourEyesSet(TypedDict):
+    four_eyes: bool
+    version: int
 
 
 class InclusionProof(TypedDict):
@@ -284,6 +379,12 @@ class PaymentShown(TypedDict):
 class PaymentsListed(TypedDict):
     payments: list[PaymentShown]
     count: int
+    next_cursor: str | None
+
+
+class PendingListed(TypedDict):
+    count: int
+    requests: list[ApprovalShown]
     next_cursor: str | None
 
 
@@ -529,6 +630,15 @@ class Usage(TypedDict):
     flagged_count: int
     spent_usd: float
     days: list[DayUsed]
+
+
+class VoteShown(TypedDict):
+    """One approval of those needed. `claimed_by` is the name that came with it, which nobody checked."""
+
+    approved_by: str
+    claimed_by: str
+    note: str
+    timestamp: float
 
 
 class WebhookMade(TypedDict):

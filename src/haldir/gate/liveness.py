@@ -67,6 +67,11 @@ def chain(rows: WorkingSet, session: Session) -> list[Session]:
     return [session, *(rows.the(Session, ancestor) for ancestor in session.lineage)]
 
 
+def openers(rows: WorkingSet, session: Session) -> tuple[str, ...]:
+    """Return who opened the session and each above it, as `kind:id`."""
+    return tuple(dict.fromkeys(link.opened_by for link in chain(rows, session)))
+
+
 def chain_needs(rows: WorkingSet, session_id: str) -> Iterator[Find]:
     """Name the rows that `session_refusal` looks at."""
     yield Session.at(session_id)

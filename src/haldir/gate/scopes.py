@@ -13,6 +13,8 @@ SCOPE_CHARS_MAX = 300  # execute:U:T with an upstream and a tool name of 128 cha
 RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "admin"})
 ACTIONS = frozenset({"read", "write", "*"})
 ALL = "*"
+ASKING = "approvals:request"  # May ask for approvals, which whoever may decide them may as well.
+IMPLIED_BY_WRITE = frozenset({"read", "request"})
 
 
 def covers(granted: Iterable[str], wanted: str) -> bool:
@@ -45,9 +47,9 @@ def check_session_scope(scope: str, field: str) -> None:
 
 
 def key_covers(granted: Iterable[str], required: str) -> bool:
-    """Tell whether key scopes allow `required`; `write` implies `read` of the same resource."""
+    """Tell whether key scopes allow `required`; `write` implies `read` and `request` of the same resource."""
     resource, _, action = required.partition(":")
-    enough = {ALL, required, f"{resource}:*"} | ({f"{resource}:write"} if action == "read" else set())
+    enough = {ALL, required, f"{resource}:*"} | ({f"{resource}:write"} if action in IMPLIED_BY_WRITE else set())
     return any(scope in enough for scope in granted)
 
 
@@ -63,8 +65,8 @@ def parse_key_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
         raise InvalidScope("scopes must not be empty", "scopes")
     for scope in found:
         resource, _, action = scope.partition(":")
-        if scope != ALL and (resource not in RESOURCES or action not in ACTIONS):
-            raise InvalidScope(f"{scope!r} is no key scope: * or <resource>:read|write|*", "scopes")
+        if scope not in {ALL, ASKING} and (resource not in RESOURCES or action not in ACTIONS):
+            raise InvalidScope(f"{scope!r} is no key scope: *, <resource>:read|write|* or {ASKING}", "scopes")
     return tuple(found)
 
 

@@ -116,8 +116,8 @@ class Batch:
         entry = _entry(index, ask, body, decision, observation)
         self._tree.append(entry.leaf, self._keep_tile)
         self._entries[entry.op_id] = entry
-        if decision.allowed:
-            self._rows.change(decision.puts, decision.drops)
+        self._rows.change(decision.puts, decision.drops)
+        if decision.allowed or decision.puts:
             self._keep_parts(decision.erases, ask.parts)
         self._rows.change(observation.puts, ())
         return Outcome(

@@ -39,7 +39,7 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The verdict on a command and the rows it changes; a refusal changes none.
+    """The verdict on a command and the rows it changes; a refusal changes none, unless it is a `hold`.
 
     `erases` names parts whose bytes are to go, before those that came along with the command are kept.
     `result` is what the asker is told beyond yes: a small struct, kept in the entry, so that a retry gets
@@ -71,6 +71,11 @@ def allow(
 def deny(code: str, reason: str, about: Subject = Subject()) -> Decision:
     """Refuse with a code out of `kernel.errors.REFUSALS` and a sentence that the caller will read."""
     return Decision(allowed=False, code=code, reason=reason, about=about)
+
+
+def hold(code: str, reason: str, *puts: Row, about: Subject, result: msgspec.Struct | None) -> Decision:
+    """Refuse for now, and keep what the refusal waits for. Where that stands already, there is nothing to put."""
+    return Decision(allowed=False, code=code, reason=reason, puts=puts, about=about, result=result)
 
 
 STALE = Decision(allowed=False, code="stale", stale=True)

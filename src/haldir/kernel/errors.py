@@ -57,6 +57,13 @@ REFUSALS: dict[str, RefusalKind] = {
     "too_many_rules": RefusalKind(409, "Remove a rule that is no longer wanted first."),
     "call_not_found": RefusalKind(404, "Check the call id."),
     "call_not_open": RefusalKind(409, "The call is resolved already; GET /v1/calls/{id} shows how."),
+    "approval_required": RefusalKind(403, "Have it approved, then ask for exactly the same once more."),
+    "approval_denied": RefusalKind(403, "Somebody decided against exactly this; GET /v1/approvals/{id} says why."),
+    "approval_not_found": RefusalKind(400, "List what waits with GET /v1/approvals/pending."),
+    "approval_decided": RefusalKind(400, "GET /v1/approvals/{id} shows how it was decided."),
+    "approval_expired": RefusalKind(400, "Have it asked for anew."),
+    "four_eyes": RefusalKind(403, "Have it decided by another key, whose owner had no part in it."),
+    "approval_rule_not_found": RefusalKind(404, "List the rules with GET /v1/approvals/rules."),
     "payment_not_found": RefusalKind(404, "List the payments with GET /v1/payments."),
     "payment_not_open": RefusalKind(409, "The payment is resolved already; GET /v1/payments/{id} shows how."),
     "amount_exceeds_reserved": RefusalKind(409, "Post at most what was reserved."),
@@ -82,9 +89,9 @@ class HaldirError(Exception):
 class Refused(HaldirError):
     """A decision said no; its entry is in the log."""
 
-    def __init__(self, refusal: str, reason: str, call_id: str = "") -> None:
+    def __init__(self, refusal: str, reason: str, call_id: str = "", approval_id: str = "") -> None:
         super().__init__(reason)
-        self.refusal, self.reason, self.call_id = refusal, reason, call_id
+        self.refusal, self.reason, self.call_id, self.approval_id = refusal, reason, call_id, approval_id
 
     @property
     def kind(self) -> RefusalKind:

@@ -61,6 +61,14 @@ def anomaly_rule_id(op: OpId) -> str:
     return f"anr_{_chars22(op)}"
 
 
+def approval_id(op: OpId) -> str:
+    return f"apr_{_chars22(op)}"
+
+
+def approval_rule_id(op: OpId) -> str:
+    return f"apl_{_chars22(op)}"
+
+
 def call_id(op: OpId) -> str:
     return f"call_{_chars22(op)}"
 

@@ -2,11 +2,20 @@
 
 import msgspec
 
+from haldir.approvals.commands import (
+    AddApprovalRule,
+    DecideApproval,
+    ExpireApproval,
+    RemoveApprovalRule,
+    SetFourEyes,
+)
+from haldir.approvals.model import Approval, ApprovalRules, Hold
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.ledger.model import Budget, Payment, Reservation
+from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.observer import Guardian
@@ -45,6 +54,12 @@ AnyCommand = (
     | AuthorizePayment
     | CapturePayment
     | VoidPayment
+    | AddApprovalRule
+    | RemoveApprovalRule
+    | SetFourEyes
+    | RequestApproval
+    | DecideApproval
+    | ExpireApproval
     | LogAction
     | AddUpstream
     | RemoveUpstream
@@ -87,6 +102,9 @@ ROW_TYPES: tuple[type[Row], ...] = (
     Budget,
     Reservation,
     Payment,
+    ApprovalRules,
+    Approval,
+    Hold,
     Upstream,
     Tool,
     StoredPolicy,

@@ -4,6 +4,8 @@ from haldir.operations.catalogue import Operation
 from haldir.operations.verbs import (
     agents,
     anomalies,
+    approval_rules,
+    approvals,
     audit,
     audit_spend,
     calls,
@@ -27,6 +29,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *session_lists.OPERATIONS,
     *secrets.OPERATIONS,
     *payments.OPERATIONS,
+    *approval_rules.OPERATIONS,
+    *approvals.OPERATIONS,
     *audit.OPERATIONS,
     *audit_spend.OPERATIONS,
     *proofs.OPERATIONS,

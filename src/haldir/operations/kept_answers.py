@@ -27,11 +27,15 @@ Header = tuple[bytes, bytes]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a request is answered with. The headers are for the first time only: none of them is kept."""
+    """What a request is answered with. The headers are for the first time only: none of them is kept.
+
+    One that is not `final` is kept for nobody: the same request waits for a person, and may be answered otherwise.
+    """
 
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
+    final: bool = True
 
 
 async def seal_answer(ctx: Context, tenant: TenantId, op_id: OpId, name: str, answer: Answer) -> Part | None:

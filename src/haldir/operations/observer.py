@@ -5,6 +5,7 @@ It sees each decision over the rows as they were before it, and what it says sta
 
 from collections.abc import Iterator
 
+from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.gate.model import Session
 from haldir.journal.command import NOTHING_SEEN, SYSTEM, Command, Decision, Notice, Observation, Observer, Subject
 from haldir.journal.working_set import WorkingSet
@@ -49,6 +50,8 @@ class Guardian(Observer):
 
 def _deed(rows: WorkingSet, command: Command, decision: Decision) -> Deed | None:
     """Return what a decision tells anomaly rules; None for what Haldir did by itself, or an administrator may do."""
+    if decision.code == APPROVAL_REQUIRED:
+        return None  # It waits: it is neither done nor refused.
     about, acts = decision.about, isinstance(command, ACTS)
     if not about.agent_id and (decision.allowed or command.asked_by == SYSTEM):
         return None

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from haldir.approvals.holds import Held
 from haldir.journal.command import Command, Outcome
 from haldir.kernel.errors import Refused
 from haldir.kernel.ids import TenantId
@@ -30,5 +31,11 @@ async def allowed_result(
 def accepted(outcome: Outcome) -> Outcome:
     """Return an outcome that is no refusal. Raises Refused for one that is."""
     if not outcome.allowed:
-        raise Refused(outcome.code, outcome.reason)
+        raise refused(outcome)
     return outcome
+
+
+def refused(outcome: Outcome, call_id: str = "") -> Refused:
+    """Return the refusal that an outcome is; of a hold it names the approval."""
+    held = msgspec.json.decode(outcome.result, type=Held | None)
+    return Refused(outcome.code, outcome.reason, call_id, held.approval_id if held else "")

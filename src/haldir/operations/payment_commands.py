@@ -1,18 +1,24 @@
 """The life of a payment: a session (gate) sets money aside from its chain of budgets (ledger), then it is taken or not.
 
+authorize -> held, where a rule says so, until a person approved exactly this
 authorize -> posted at once
 authorize with `capture` false -> reserved -> captured (at most what was reserved) or voided, once
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from haldir.gate.liveness import chain, foreign_refusal, session_refusal
+from haldir.approvals.holds import hold_needs, ruling
+from haldir.approvals.model import Asked
+from haldir.gate.liveness import chain, foreign_refusal, openers, session_refusal
 from haldir.gate.model import Session
 from haldir.journal.command import Command, CredentialRef, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
+from haldir.kernel import canonical, ids
 from haldir.kernel.clock import Micros
+from haldir.kernel.ids import OpId
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.ledger.budgets import budgets_of, free_micros, reserved, resolution, resolved, spend_refusal
 from haldir.ledger.model import Payment, Reservation
@@ -42,9 +48,16 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from family_needs(rows, self.session_id)
+        yield from hold_needs(rows, self.session_id, self.request_digest)
 
     def subject(self) -> Subject:
         return Subject(self.session_id)
+
+    @property
+    def request_digest(self) -> str:
+        """What an approval of this payment is bound to: all that it asks for, and no name it bears."""
+        asked = "payment", self.amount_micros, self.currency, self.description_digest, self.capture
+        return hashlib.sha256(canonical.encode(asked)).hexdigest()
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         if refusal := session_refusal(rows, self.session_id, now):
@@ -56,6 +69,9 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
         budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
         if refusal := spend_refusal(budgets, self.amount_micros, self.currency):
             return deny(*refusal, about)
+        approved = ruling(rows, self._asked(rows, session), ids.approval_id(OpId(self.op_id)), self.payment_id, now)
+        if approved.code:
+            return approved.refused(about)
         reservation = Reservation(self.payment_id, session.id, "payment", self.currency, self.amount_micros, now)
         payment = Payment(self.payment_id, session.id, session.agent_id, self.description_digest, now)
         charged = reserved(budgets, self.amount_micros)
@@ -63,7 +79,22 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
             charged = resolved(charged, reservation, self.amount_micros)
             reservation = resolution(reservation, self.amount_micros, now)
         result = PaymentAuthorized(self.payment_id, session.agent_id, free_micros(charged))
-        return allow(*charged, reservation, payment, about=about, result=result)
+        puts = (*charged, reservation, payment, *approved.puts)
+        return allow(*puts, drops=approved.drops, about=about, result=result)
+
+    def _asked(self, rows: WorkingSet, session: Session) -> Asked:
+        return Asked(
+            effect="payment",
+            session_id=session.id,
+            agent_id=session.agent_id,
+            asked_by=str(self.asked_by),
+            openers=openers(rows, session),
+            request_digest=self.request_digest,
+            details_digest=self.description_digest,
+            action="authorize_payment",
+            amount_micros=self.amount_micros,
+            currency=self.currency,
+        )
 
 
 class PaymentResolved(msgspec.Struct, frozen=True):

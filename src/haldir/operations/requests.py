@@ -169,7 +169,7 @@ async def _carried_out(ctx: Context, reservation: Reservation, op_id: OpId, work
     except Exception:
         await _release(ctx, reservation, op_id, forget=False)
         raise
-    if answer.status < FAULTS_FROM and answer.status not in NO_ANSWERS:
+    if answer.final and answer.status < FAULTS_FROM and answer.status not in NO_ANSWERS:
         return await _keep(ctx, reservation, op_id, answer)
     await _release(ctx, reservation, op_id, forget=answer.status < FAULTS_FROM)
     return answer, False

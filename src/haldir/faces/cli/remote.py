@@ -23,7 +23,8 @@ class Remote:
     """A Haldir to talk to, and how to show its answers."""
 
     def __init__(self, connection: Connection, *, as_json: bool) -> None:
-        self.get, self.post, self.delete = connection.get, connection.post, connection.delete
+        self.get, self.post = connection.get, connection.post
+        self.put, self.delete = connection.put, connection.delete
         self.download = connection.download
         self.as_json = as_json
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import HaldirError, InvalidRequest, NotFound, Refused
@@ -12,6 +13,7 @@ from haldir.kernel.money import CURRENCY, wire_amount
 from haldir.ledger.model import Payment, Reservation, ReservationState
 from haldir.ledger.queries import PaymentFilter
 from haldir.ledger.queries import list_payments as read_payments
+from haldir.operations.approvals_shown import waiting_for
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
@@ -237,8 +239,11 @@ def _description(payment: Payment, said: dict[str, bytes]) -> str | None:
 
 
 def _refusal_extras(error: HaldirError) -> dict[str, Any]:
-    """Return what published clients read of a refused payment (WIRE.md §3)."""
-    return {"authorized": False, "reason": error.reason} if isinstance(error, Refused) else {}
+    """Return what published clients read of a refused payment (WIRE.md §3); of a held one, what it waits for."""
+    if not isinstance(error, Refused):
+        return {}
+    said: dict[str, Any] = {"authorized": False, "reason": error.reason}
+    return said | waiting_for(error.approval_id) if error.refusal == APPROVAL_REQUIRED else said
 
 
 OPERATIONS = (
@@ -260,6 +265,8 @@ OPERATIONS = (
             "spend_not_allowed",
             "budget_exceeded",
             "currency_mismatch",
+            "approval_required",
+            "approval_denied",
         ),
         refusal_extras=_refusal_extras,
         tag="payments",

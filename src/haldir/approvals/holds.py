@@ -1,0 +1,125 @@
+"""What becomes of a request that rules hold: it begins to wait, still waits, was denied, or passes, once. Pure.
+
+Decided within the command that does the thing, under the log head: so one approval lets one request through,
+whatever runs in parallel.
+"""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+import msgspec
+
+from haldir.approvals.model import NO_RULES, Approval, ApprovalRules, Asked, Hold
+from haldir.approvals.rules import Terms, terms_of
+from haldir.journal.command import Decision, Subject, hold
+from haldir.journal.working_set import WorkingSet
+from haldir.kernel.clock import SECOND, Micros
+from haldir.storage.rows import Find, Row
+
+HELD_SECONDS = 3600  # WIRE.md §5: what an approval lives when nobody says.
+APPROVAL_REQUIRED = "approval_required"
+APPROVAL_DENIED = "approval_denied"
+
+
+class Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a held caller is told: which approval its request waits for. `again`: it was held before."""
+
+    approval_id: str
+    again: bool = False
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What rules and approvals make of a request: `code` is empty if it may pass.
+
+    A request that begins to wait puts its approval; one that passes uses it up.
+    """
+
+    code: str = ""
+    reason: str = ""
+    held: Held | None = None
+    puts: tuple[Row, ...] = ()
+    drops: tuple[Row, ...] = ()
+
+    def refused(self, about: Subject) -> Decision:
+        """Return the decision against a request that may not pass."""
+        return hold(self.code, self.reason, *self.puts, about=about, result=self.held)
+
+
+PASSED = Ruling()
+
+
+def hold_needs(rows: WorkingSet, session_id: str, request_digest: str) -> Iterator[Find]:
+    """Name the rows that `ruling` looks at; where there are no rules, there is nothing more to look up."""
+    yield ApprovalRules.at()
+    rules = rows.peek(ApprovalRules)
+    if rules is None or not rules.rules:
+        return
+    yield Hold.at(session_id, request_digest)
+    held = rows.peek(Hold, session_id, request_digest)
+    if held is not None:
+        yield Approval.at(held.approval_id)
+
+
+def ruling(rows: WorkingSet, asked: Asked, approval_id: str, used_by: str, now: Micros) -> Ruling:
+    """Return what rules and approvals make of a request; `approval_id` names the approval that it may begin to need."""
+    rules = rows.get(ApprovalRules) or NO_RULES
+    terms = terms_of(rules, asked)
+    if terms is None:
+        return PASSED
+    waiting = rows.get(Hold, asked.session_id, asked.request_digest)
+    approval = rows.the(Approval, waiting.approval_id) if waiting else None
+    if waiting is None or approval is None or _lapsed(approval, rules, asked, now):
+        return _begun(asked, terms, approval, approval_id, now)
+    match approval.state:
+        case "pending":
+            return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval.id, again=True))
+        case "approved":
+            return Ruling(puts=(approval.but(state="used", used_at=now, used_by=used_by),), drops=(waiting,))
+        case "denied":
+            return Ruling(APPROVAL_DENIED, f"{approval.decided_by} denied this as {approval.id}.", Held(approval.id))
+        case "used" | "expired":
+            raise AssertionError(f"{approval.id} is {approval.state}, and something still waits for it")
+    assert_never(approval.state)
+
+
+def begun(asked: Asked, terms: Terms, approval_id: str, now: Micros, ttl_seconds: int = HELD_SECONDS) -> Approval:
+    """Return the approval of a request that begins to wait."""
+    return Approval(
+        approval_id,
+        asked.effect,
+        asked.session_id,
+        asked.agent_id,
+        asked.request_digest,
+        terms.rules_version,
+        asked.policy_epoch,
+        asked.upstream,
+        asked.tool,
+        asked.action,
+        asked.amount_micros or 0,
+        asked.currency,
+        asked.details_digest,
+        terms.rule_id,
+        terms.rule_kind,
+        terms.approvers,
+        terms.four_eyes,
+        asked.asked_by,
+        asked.openers,
+        now,
+        now + ttl_seconds * SECOND,
+    )
+
+
+def _lapsed(approval: Approval, rules: ApprovalRules, asked: Asked, now: Micros) -> bool:
+    """Tell whether an approval counts no longer: its time is over, or it was asked for under other rules."""
+    return (
+        now >= approval.expires_at
+        or approval.state == "expired"
+        or (approval.rules_version, approval.policy_epoch) != (rules.version, asked.policy_epoch)
+    )
+
+
+def _begun(asked: Asked, terms: Terms, before: Approval | None, approval_id: str, now: Micros) -> Ruling:
+    puts: list[Row] = [begun(asked, terms, approval_id, now), Hold(asked.session_id, asked.request_digest, approval_id)]
+    if before is not None and before.state in {"pending", "approved"}:
+        puts.append(before.but(state="expired"))
+    return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval_id), tuple(puts))

@@ -1,0 +1,284 @@
+"""Approvals: request, get (and wait), pending, approve, deny."""
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+
+from haldir.approvals.commands import ApprovalDecided, DecideApproval
+from haldir.approvals.holds import HELD_SECONDS
+from haldir.approvals.model import Approval
+from haldir.approvals.queries import pending_approvals as read_pending
+from haldir.gate.scopes import ASKING
+from haldir.kernel import ids, strict_json
+from haldir.kernel.clock import SECOND, unix_seconds
+from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
+from haldir.operations.acting import acting_session
+from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.operations.approvals_shown import ApprovalShown, AskedWords, DeciderWords, shown_approvals
+from haldir.operations.caller import Caller
+from haldir.operations.catalogue import Operation
+from haldir.operations.context import Context
+from haldir.operations.living import find_row, require_alive
+from haldir.operations.outcomes import allowed_result
+from haldir.operations.verbs.sessions import owns
+from haldir.operations.wire import Amount
+from haldir.storage.rows import Part
+
+TTL_SECONDS_MAX = 604_800  # DESIGN.md §5: no word given a week ago lets anything happen today.
+TEXT_CHARS_MAX = 128  # A word for the tool and one for what is to be done; more goes into the details.
+NOTE_CHARS_MAX = 2000
+DETAILS_BYTES_MAX = 1 << 16  # Sealed beside the log; as much as an entry itself may have.
+PAGE_DEFAULT = 100
+PAGE_MAX = 500
+WAIT_SECONDS_MAX = 30  # Shorter than what proxies between us and the caller put up with.
+LOOK_SECONDS = (0.1, 0.2, 0.5, 1.0)  # Between looks at what is waited for: soon at first, then each second.
+
+Word = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
+Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARS_MAX)]
+
+
+class RequestApprovalRequest(msgspec.Struct, frozen=True):
+    """`ttl` (or `expires_in_s`) in seconds, 0 for the most there is: a week. `reason` to `params` are sealed.
+
+    `session_id` may be absent where the credential has a session of its own.
+    """
+
+    session_id: str = ""
+    tool: Word = ""
+    action: Word = ""
+    amount: Amount | None = None
+    reason: Note = ""
+    details: Any = None
+    params: Any = None
+    ttl: int | None = None
+    expires_in_s: int | None = None
+
+
+class ApprovalRequestedShown(msgspec.Struct, frozen=True):
+    request_id: str
+    status: str
+    expires_at: float
+
+
+class GetApprovalRequest(msgspec.Struct, frozen=True):
+    """`wait`: seconds to wait for a decision, at most 30."""
+
+    request_id: str
+    wait: int = 0
+
+
+class ListPendingRequest(msgspec.Struct, frozen=True):
+    agent_id: str = ""
+    limit: int = PAGE_DEFAULT
+    cursor: str = ""
+
+
+class PendingListed(msgspec.Struct, frozen=True):
+    count: int
+    requests: list[ApprovalShown]
+    next_cursor: str | None
+
+
+class DecideRequest(msgspec.Struct, frozen=True):
+    """All may be absent. `reason` is another word for `note`; `decided_by` is kept as a claim."""
+
+    request_id: str
+    decided_by: Word = ""
+    note: Note = ""
+    reason: Note = ""
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """`approved` false: it counts, and `missing` more must approve."""
+
+    approved: bool
+    request_id: str
+    missing: int
+
+
+class Denied(msgspec.Struct, frozen=True):
+    denied: bool
+    request_id: str
+
+
+async def request_approval(ctx: Context, caller: Caller, request: RequestApprovalRequest) -> ApprovalRequestedShown:
+    """Ask a person for a word. It lets nothing through by itself: whoever asked acts on it."""
+    if caller.is_key and not request.session_id:
+        raise InvalidRequest("`session_id` is required", "session_id")
+    op_id = ctx.new_op()
+    parts = await _sealed_request(ctx, caller, request)
+    command = RequestApproval(
+        op_id=op_id,
+        asked_by=caller.credential,
+        approval_id=ids.approval_id(op_id),
+        session_id=request.session_id or await acting_session(ctx, caller),
+        tool=request.tool,
+        action=request.action,
+        amount_micros=int(request.amount or 0),
+        details_digest=parts[0].digest if parts else "",
+        ttl_seconds=_ttl_seconds(request),
+    )
+    requested = await allowed_result(ctx, caller.tenant, command, ApprovalRequested, parts)
+    return ApprovalRequestedShown(command.approval_id, "pending", unix_seconds(requested.expires_at))
+
+
+async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest) -> ApprovalShown:
+    """Show an approval, at once or when it is decided."""
+    if not 0 <= request.wait <= WAIT_SECONDS_MAX:
+        raise InvalidRequest(f"`wait` is 0 to {WAIT_SECONDS_MAX} seconds", "wait")
+    approval = await _own(ctx, caller, request.request_id)
+    if request.wait and approval.status(ctx.clock()) == "pending":
+        approval = await _awaited(ctx, caller, approval, request.wait)
+        await require_alive(ctx, caller, "get_approval")
+    return (await shown_approvals(ctx, caller.tenant, [approval], ctx.clock()))[0]
+
+
+async def list_pending_approvals(ctx: Context, caller: Caller, request: ListPendingRequest) -> PendingListed:
+    """List what waits for a person, newest first."""
+    if not 1 <= request.limit <= PAGE_MAX:
+        raise InvalidRequest(f"limit is 1 to {PAGE_MAX}", "limit")
+    now = ctx.clock()
+    rows = await read_pending(
+        ctx.store, caller.tenant, agent_id=request.agent_id, before=request.cursor, now=now, limit=request.limit
+    )
+    next_cursor = rows[-1].id if len(rows) == request.limit else None
+    return PendingListed(len(rows), await shown_approvals(ctx, caller.tenant, rows, now), next_cursor)
+
+
+async def approve_request(ctx: Context, caller: Caller, request: DecideRequest) -> Approved:
+    """Approve what waits. It lets exactly that through, once."""
+    parts = await _sealed_note(ctx, caller, request)
+    command = DecideApproval(
+        op_id=ctx.new_op(),
+        asked_by=caller.credential,
+        approval_id=request.request_id,
+        verdict="approve",
+        note_digest=parts[0].digest if parts else "",
+    )
+    decided = await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
+    return Approved(not decided.missing, request.request_id, decided.missing)
+
+
+async def deny_request(ctx: Context, caller: Caller, request: DecideRequest) -> Denied:
+    """Deny what waits. Exactly that stays denied until the approval would have expired."""
+    parts = await _sealed_note(ctx, caller, request)
+    command = DecideApproval(
+        op_id=ctx.new_op(),
+        asked_by=caller.credential,
+        approval_id=request.request_id,
+        verdict="deny",
+        note_digest=parts[0].digest if parts else "",
+    )
+    await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
+    return Denied(True, request.request_id)
+
+
+def _ttl_seconds(request: RequestApprovalRequest) -> int:
+    name, given = ("ttl", request.ttl) if request.ttl is not None else ("expires_in_s", request.expires_in_s)
+    if given is None:
+        return HELD_SECONDS
+    if not 0 <= given <= TTL_SECONDS_MAX:
+        raise InvalidRequest(f"`{name}` is at most {TTL_SECONDS_MAX} seconds; 0 stands for that", name)
+    return given or TTL_SECONDS_MAX
+
+
+async def _sealed_request(ctx: Context, caller: Caller, request: RequestApprovalRequest) -> list[Part]:
+    if not request.reason and request.details is None and request.params is None:
+        return []
+    details, params = (msgspec.Raw(strict_json.encode(each)) for each in (request.details, request.params))
+    words = msgspec.json.encode(AskedWords(request.reason, details, params))
+    if len(words) > DETAILS_BYTES_MAX:
+        message = f"`reason`, `details` and `params` together are larger than {DETAILS_BYTES_MAX} bytes."
+        raise PayloadTooLarge(message, DETAILS_BYTES_MAX)
+    return [(await ctx.keyring.tenant(caller.tenant)).seal(words, "approval.details")]
+
+
+async def _sealed_note(ctx: Context, caller: Caller, request: DecideRequest) -> list[Part]:
+    words = DeciderWords(request.note or request.reason, request.decided_by)
+    if words == DeciderWords():
+        return []
+    return [(await ctx.keyring.tenant(caller.tenant)).seal(msgspec.json.encode(words), "approval.note")]
+
+
+async def _own(ctx: Context, caller: Caller, approval_id: str) -> Approval:
+    approval = await find_row(ctx, caller.tenant, Approval, approval_id)
+    if approval is None or not owns(caller, approval.session_id):
+        raise NotFound("There is no such approval.")
+    return approval
+
+
+async def _awaited(ctx: Context, caller: Caller, approval: Approval, wait_seconds: int) -> Approval:
+    """Return the approval once it is decided, or as it is when the time is over; looking keeps nobody waiting."""
+    until, looks = ctx.clock() + wait_seconds * SECOND, iter(LOOK_SECONDS)
+    pause = LOOK_SECONDS[0]
+    while (now := ctx.clock()) < until and approval.status(now) == "pending":
+        pause = next(looks, pause)
+        await asyncio.sleep(min(pause, (until - now) / SECOND))
+        approval = await _own(ctx, caller, approval.id)
+    return approval
+
+
+OPERATIONS = (
+    Operation(
+        name="request_approval",
+        method="POST",
+        path="/v1/approvals/request",
+        summary="Ask a person for approval",
+        scope=ASKING,
+        request=RequestApprovalRequest,
+        response=ApprovalRequestedShown,
+        run=request_approval,
+        status=201,
+        session=True,
+        refusals=("session_not_found", "session_expired", "session_revoked", "agent_revoked"),
+        tag="approvals",
+    ),
+    Operation(
+        name="list_pending_approvals",
+        method="GET",
+        path="/v1/approvals/pending",
+        summary="List what waits for approval, newest first",
+        scope="approvals:read",
+        request=ListPendingRequest,
+        response=PendingListed,
+        run=list_pending_approvals,
+        tag="approvals",
+    ),
+    Operation(
+        name="get_approval",
+        method="GET",
+        path="/v1/approvals/{request_id}",
+        summary="Show an approval, or wait for its decision",
+        scope="approvals:read",
+        request=GetApprovalRequest,
+        response=ApprovalShown,
+        run=get_approval,
+        session=True,
+        tag="approvals",
+    ),
+    Operation(
+        name="approve_request",
+        method="POST",
+        path="/v1/approvals/{request_id}/approve",
+        summary="Approve what waits",
+        scope="approvals:write",
+        request=DecideRequest,
+        response=Approved,
+        run=approve_request,
+        refusals=("approval_not_found", "approval_decided", "approval_expired", "four_eyes"),
+        tag="approvals",
+    ),
+    Operation(
+        name="deny_request",
+        method="POST",
+        path="/v1/approvals/{request_id}/deny",
+        summary="Deny what waits",
+        scope="approvals:write",
+        request=DecideRequest,
+        response=Denied,
+        run=deny_request,
+        refusals=("approval_not_found", "approval_decided", "approval_expired", "four_eyes"),
+        tag="approvals",
+    ),
+)

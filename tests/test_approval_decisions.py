@@ -1,0 +1,371 @@
+"""What rules hold, what a person's word lets through, and what never passes: case by case at the journal's door."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from court import Court, key_ref, told
+from haldir.approvals.commands import (
+    RULES_MAX,
+    AddApprovalRule,
+    ApprovalDecided,
+    ExpireApproval,
+    RemoveApprovalRule,
+    RulesChanged,
+    SetFourEyes,
+)
+from haldir.approvals.holds import HELD_SECONDS, Held
+from haldir.approvals.model import Approval, ApprovalRule, ApprovalRules, Asked, Hold
+from haldir.approvals.rules import holds, terms_of
+from haldir.gate.commands import CreateAgent, RevokeSession
+from haldir.journal.command import CredentialRef, Outcome
+from haldir.kernel.clock import SECOND
+from haldir.ledger.model import Budget, Payment
+from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+
+UNIT = 1_000_000
+LIFE = HELD_SECONDS * SECOND
+
+
+@pytest.fixture
+def court(runner: asyncio.Runner) -> Court:
+    """A session `s` with 100 to spend, and a rule that holds what is over 10."""
+    court = Court(runner)
+    court.session("s", limit_micros=100 * UNIT, ttl_seconds=0)
+    court.hold_rule(threshold_micros=10 * UNIT)
+    return court
+
+
+def pay(court: Court, micros: int = 11 * UNIT, session: str = "s", **fields: Any) -> Outcome:
+    return court.pay(session, micros, **fields)
+
+
+def approval_of(outcome: Outcome) -> str:
+    """Return the approval that a held request waits for."""
+    assert (outcome.allowed, outcome.code) == (False, "approval_required"), outcome
+    return str(told(outcome, Held).approval_id)
+
+
+def the(court: Court, approval_id: str) -> Approval:
+    found = court.row(Approval, approval_id)
+    assert found is not None
+    return found
+
+
+def asked(**fields: Any) -> Asked:
+    given = {"session_id": "s", "agent_id": "a", "asked_by": "x", "openers": (), "request_digest": "d"}
+    return Asked(**{"effect": "call", **given, **fields})
+
+
+@pytest.mark.parametrize(
+    ("rule", "held", "passes"),
+    [
+        ({"kind": "spend_over", "threshold_micros": 5}, {"amount_micros": 6}, {"amount_micros": 5}),
+        ({"kind": "spend_over"}, {"amount_micros": 1}, {"amount_micros": 0}),
+        ({"kind": "spend_over", "threshold_micros": 5}, {"amount_micros": None}, {"amount_micros": 5}),
+        ({"kind": "tool_blocked", "tools": ("rm",)}, {"upstream": "u", "tool": "rm"}, {"upstream": "u", "tool": "r"}),
+        (
+            {"kind": "tool_blocked", "tools": ("u.rm",)},
+            {"upstream": "u", "tool": "rm"},
+            {"upstream": "v", "tool": "rm"},
+        ),
+        ({"kind": "destructive"}, {"destructive": True}, {"destructive": False}),
+    ],
+)
+def test_a_rule_holds_what_it_says_and_nothing_beside_it(
+    rule: dict[str, Any], held: dict[str, Any], passes: dict[str, Any]
+) -> None:
+    standing = ApprovalRule(id="r", created_at=0, created_by="k", **rule)
+    assert holds(standing, asked(**held))
+    assert not holds(standing, asked(**passes))
+    assert holds(ApprovalRule("r", "all", 0, "k"), asked(**passes))
+
+
+def test_of_several_rules_the_strictest_terms_count() -> None:
+    one = ApprovalRule("one", "all", 0, "k", approvers=3)
+    two = ApprovalRule("two", "spend_over", 0, "k", threshold_micros=5, four_eyes=True)
+    cheap = terms_of(ApprovalRules(7, four_eyes=False, rules=(one, two)), asked(amount_micros=5))
+    dear = terms_of(ApprovalRules(7, four_eyes=False, rules=(two, one)), asked(amount_micros=6))
+    assert cheap is not None
+    assert dear is not None
+    assert (cheap.rule_id, cheap.approvers, cheap.four_eyes, cheap.rules_version) == ("one", 3, False, 7)
+    assert (dear.rule_id, dear.rule_kind, dear.approvers, dear.four_eyes) == ("two", "spend_over", 3, True)
+    eyes = terms_of(ApprovalRules(7, four_eyes=True, rules=(one,)), asked())
+    assert eyes is not None
+    assert eyes.four_eyes
+    assert terms_of(ApprovalRules(rules=(two,)), asked(amount_micros=5)) is None
+
+
+def test_what_is_within_the_threshold_is_not_held(court: Court) -> None:
+    assert pay(court, 10 * UNIT).allowed
+    assert court.rows(Approval) == []
+
+
+def test_a_held_payment_spends_and_sets_aside_nothing_and_says_what_it_waits_for(court: Court) -> None:
+    outcome = pay(court)
+    approval = the(court, approval_of(outcome))
+    assert outcome.reason == f"The rule {approval.rule_id} (spend_over) holds this until a person approves it."
+    assert (approval.effect, approval.session_id, approval.agent_id) == ("payment", "s", "agent-of-s")
+    assert (approval.amount_micros, approval.currency, approval.state) == (11 * UNIT, "USD", "pending")
+    assert (approval.created_at, approval.expires_at) == (court.now, court.now + LIFE)
+    assert [(row.spent_micros, row.reserved_micros) for row in court.rows(Budget)] == [(0, 0)]
+    assert court.rows(Payment) == []
+
+
+def test_what_is_denied_anyway_is_not_held(court: Court) -> None:
+    assert pay(court, 101 * UNIT).code == "budget_exceeded"
+    assert court.rows(Approval) == []
+
+
+def test_the_identical_payment_waits_for_the_same_approval_and_passes_once(court: Court) -> None:
+    first = approval_of(pay(court))
+    again = pay(court)
+    assert (approval_of(again), told(again, Held).again) == (first, True)
+    assert told(court.decide(first), ApprovalDecided) == ApprovalDecided("approved")
+    passed = pay(court, payment_id="paid")
+    assert passed.allowed
+    used = the(court, first)
+    assert (used.state, used.used_at, used.used_by) == ("used", court.now, "paid")
+    assert court.rows(Hold) == []
+    assert approval_of(pay(court)) != first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"micros": 11 * UNIT + 1},
+        {"session": "t"},
+        {"description_digest": "other"},
+        {"capture": False},
+    ],
+    ids=str,
+)
+def test_nothing_but_the_identical_payment_passes(court: Court, other: dict[str, Any]) -> None:
+    court.session("t", limit_micros=100 * UNIT)
+    first = approval_of(pay(court, description_digest="this"))
+    court.decide(first)
+    assert approval_of(pay(court, **{"description_digest": "this", **other})) != first
+    assert pay(court, description_digest="this").allowed
+
+
+def test_another_currency_never_passes(court: Court) -> None:
+    court.session("free", "spend")
+    first = approval_of(pay(court, session="free"))
+    court.decide(first)
+    assert pay(court, session="free", currency="EUR").code == "currency_mismatch"
+
+
+def test_a_denied_payment_stays_denied_until_the_approval_would_have_expired(court: Court) -> None:
+    first = approval_of(pay(court))
+    court.key("k")
+    assert told(court.decide(first, "deny", key_ref("k")), ApprovalDecided) == ApprovalDecided("denied")
+    court.now += LIFE - 1
+    denied = pay(court)
+    assert (denied.code, denied.reason) == ("approval_denied", f"key:k denied this as {first}.")
+    assert told(denied, Held).approval_id == first
+    court.now += 1
+    assert approval_of(pay(court)) != first
+    assert the(court, first).state == "denied"
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_an_approval_counts_until_it_expires_and_no_microsecond_longer(court: Court, decided: bool) -> None:  # noqa: FBT001 - pytest hands it over by name.
+    first = approval_of(pay(court))
+    if decided:
+        court.decide(first)
+    court.now += LIFE
+    second = approval_of(pay(court))
+    assert second != first
+    assert the(court, first).state == "expired"
+    assert court.decide(first).code == "approval_expired"
+    court.decide(second)
+    court.now += LIFE - 1
+    assert pay(court).allowed
+
+
+def test_an_approval_given_under_other_rules_lets_nothing_through(court: Court) -> None:
+    first = approval_of(pay(court))
+    court.decide(first)
+    court.hold_rule("all")
+    second = approval_of(pay(court))
+    assert second != first
+    assert the(court, first).state == "expired"
+
+
+def test_without_the_rule_the_payment_passes_and_the_approval_stays_unused(court: Court) -> None:
+    first = approval_of(pay(court))
+    (standing,) = court.rows(ApprovalRules)
+    court.apply(RemoveApprovalRule(op_id=court.op(), rule_id=standing.rules[0].id))
+    assert pay(court).allowed
+    assert the(court, first).state == "pending"
+
+
+def test_an_approved_payment_is_still_refused_where_the_budget_is_gone_or_the_session_has_ended(court: Court) -> None:
+    first = approval_of(pay(court, 60 * UNIT))
+    court.decide(first)
+    for _ in range(5):
+        assert pay(court, 9 * UNIT).allowed
+    assert pay(court, 60 * UNIT).code == "budget_exceeded"
+    assert the(court, first).state == "approved"
+    court.apply(RevokeSession(op_id=court.op(), session_id="s"))
+    assert pay(court, 60 * UNIT).code == "session_revoked"
+
+
+def test_the_first_decision_counts(court: Court) -> None:
+    court.key("k")
+    for first, second in (("approve", "deny"), ("deny", "approve"), ("approve", "approve"), ("deny", "deny")):
+        approval_id = approval_of(pay(court, description_digest=f"{first}-{second}"))
+        assert court.decide(approval_id, first, key_ref("k")).allowed
+        refused = court.decide(approval_id, second, key_ref("k"))
+        state = {"approve": "approved", "deny": "denied"}[first]
+        assert (refused.code, refused.reason) == (
+            "approval_decided",
+            f"key:k decided {approval_id} already: {state}.",
+        )
+        decided = the(court, approval_id)
+        assert (decided.state, decided.decided_by, decided.decided_at) == (state, "key:k", court.now)
+    assert court.decide("apr_unknown").code == "approval_not_found"
+
+
+def test_a_used_approval_cannot_be_decided_again(court: Court) -> None:
+    approval_id = approval_of(pay(court))
+    court.decide(approval_id)
+    assert pay(court).allowed
+    assert court.decide(approval_id, "deny").code == "approval_decided"
+
+
+@pytest.mark.parametrize("by", [CredentialRef("session", "s"), CredentialRef("agent", "agent-of-s")])
+def test_no_session_and_no_agent_ever_decides(court: Court, by: CredentialRef) -> None:
+    court.apply(
+        CreateAgent(op_id=court.op(), name="agent-of-s", sha256="x", scopes=("*",), limit_micros=None, ttl_seconds=9)
+    )
+    approval_id = approval_of(pay(court))
+    refused = court.decide(approval_id, "approve", by)
+    assert (refused.code, refused.reason) == ("insufficient_scope", "A session or an agent cannot decide approvals.")
+    assert the(court, approval_id).state == "pending"
+
+
+def test_as_many_must_approve_as_the_rule_says_each_once_and_one_may_deny(court: Court) -> None:
+    court.hold_rule("all", approvers=3)
+    keys = [court.key(name) for name in "abcd"]
+    approval_id = approval_of(pay(court))
+    assert told(court.decide(approval_id, by=keys[0]), ApprovalDecided) == ApprovalDecided("pending", 2)
+    again = court.decide(approval_id, by=keys[0])
+    assert (again.code, again.reason) == (
+        "approval_decided",
+        f"key:a approved {approval_id} already; others must, too.",
+    )
+    assert told(court.decide(approval_id, by=keys[1]), ApprovalDecided) == ApprovalDecided("pending", 1)
+    assert approval_of(pay(court)) == approval_id
+    assert told(court.decide(approval_id, by=keys[2]), ApprovalDecided) == ApprovalDecided("approved")
+    assert [vote.by for vote in the(court, approval_id).votes] == ["key:a", "key:b", "key:c"]
+    assert pay(court).allowed
+    other = approval_of(pay(court, 12 * UNIT))
+    court.decide(other, by=keys[0])
+    assert told(court.decide(other, "deny", keys[0]), ApprovalDecided) == ApprovalDecided("denied")
+
+
+@pytest.mark.parametrize("by_rule", [True, False])
+def test_with_four_eyes_neither_who_asked_nor_who_opened_a_session_of_the_chain_decides(
+    court: Court,
+    by_rule: bool,  # noqa: FBT001 - pytest hands it over by name.
+) -> None:
+    opener, asker, other = (court.key(name) for name in ("opener", "asker", "other"))
+    court.session("p", "spend", asked_by=opener)
+    court.session("c", "spend", parent="p", asked_by=CredentialRef("session", "p"))
+    if by_rule:
+        court.hold_rule(four_eyes=True)
+    else:
+        court.apply(SetFourEyes(op_id=court.op(), four_eyes=True))
+    approval_id = approval_of(pay(court, session="c", asked_by=asker))
+    for party in (opener, asker):
+        for verdict in ("approve", "deny"):
+            refused = court.decide(approval_id, verdict, party)
+            assert refused.code == "four_eyes"
+            assert refused.reason.startswith(f"{party} asked for this or opened its session")
+    assert court.decide(approval_id, by=other).allowed
+
+
+def test_without_four_eyes_whoever_asked_may_approve(court: Court) -> None:
+    full = court.key("full")
+    court.session("mine", "spend", asked_by=full)
+    assert court.decide(approval_of(pay(court, session="mine", asked_by=full)), by=full).allowed
+
+
+def request(court: Court, session: str = "s", **fields: Any) -> tuple[str, Outcome]:
+    op_id = court.op()
+    command = RequestApproval(op_id=op_id, approval_id=f"apr-{op_id}", session_id=session, **fields)
+    return command.approval_id, court.apply(command)
+
+
+def test_a_person_is_asked_for_what_no_rule_holds_and_the_answer_lets_nothing_through(court: Court) -> None:
+    approval_id, outcome = request(court, tool="t", action="deploy", amount_micros=11 * UNIT, ttl_seconds=60)
+    assert told(outcome, ApprovalRequested).expires_at == court.now + 60 * SECOND
+    row = the(court, approval_id)
+    assert (row.effect, row.tool, row.action, row.amount_micros) == ("ask", "t", "deploy", 11 * UNIT)
+    assert row.agent_id == "agent-of-s"
+    assert court.decide(approval_id).allowed
+    assert approval_of(pay(court)) != approval_id
+
+
+def test_an_ask_is_decided_on_the_terms_of_the_rules_that_would_hold_it(court: Court) -> None:
+    court.hold_rule(threshold_micros=UNIT, approvers=2, four_eyes=True)
+    assert [the(court, request(court, amount_micros=micros)[0]).approvers for micros in (UNIT, UNIT + 1)] == [1, 2]
+    court.apply(SetFourEyes(op_id=court.op(), four_eyes=True))
+    asker = court.key("asker")
+    approval_id, _ = request(court, asked_by=asker)
+    assert court.decide(approval_id, by=asker).code == "four_eyes"
+
+
+def test_only_who_acts_in_a_living_session_may_ask(court: Court) -> None:
+    court.session("t", "read")
+    stranger = request(court, asked_by=CredentialRef("session", "t"))[1]
+    assert stranger.code == "session_not_found"
+    assert request(court, asked_by=CredentialRef("session", "s"))[1].allowed
+    assert request(court, "unknown")[1].code == "session_not_found"
+    court.apply(RevokeSession(op_id=court.op(), session_id="s"))
+    assert request(court)[1].code == "session_revoked"
+
+
+def test_each_change_of_the_rules_is_a_new_version_and_there_are_only_so_many_rules(court: Court) -> None:
+    added = [
+        told(court.apply(AddApprovalRule(op_id=court.op(), rule_id=f"r{n}", rule_kind="all")), RulesChanged).version
+        for n in range(RULES_MAX - 1)
+    ]
+    assert added == list(range(2, RULES_MAX + 1))
+    full = court.apply(AddApprovalRule(op_id=court.op(), rule_id="r", rule_kind="all"))
+    assert (full.code, full.reason) == ("too_many_rules", f"There are {RULES_MAX} approval rules already.")
+    removed = court.apply(RemoveApprovalRule(op_id=court.op(), rule_id="r0"))
+    assert told(removed, RulesChanged).version == RULES_MAX + 1
+    unknown = court.apply(RemoveApprovalRule(op_id=court.op(), rule_id="r0"))
+    assert (unknown.code, unknown.reason) == ("approval_rule_not_found", "There is no approval rule r0.")
+    (rules,) = court.rows(ApprovalRules)
+    assert [rule.id for rule in rules.rules][1:] == [f"r{n}" for n in range(1, RULES_MAX - 1)]
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_what_is_over_is_closed_and_its_request_begins_anew(court: Court, decided: bool) -> None:  # noqa: FBT001 - pytest hands it over by name.
+    approval_id = approval_of(pay(court))
+    if decided:
+        court.decide(approval_id)
+
+    def expire(name: str) -> Outcome:
+        return court.apply(ExpireApproval(op_id=court.op(), approval_id=name))
+
+    court.now += LIFE - 1
+    assert expire(approval_id).code == "approval_decided"
+    court.now += 1
+    assert expire(approval_id).allowed
+    assert the(court, approval_id).state == "expired"
+    assert court.rows(Hold) == []
+    assert [expire(name).code for name in (approval_id, "apr_unknown")] == ["approval_decided", "approval_not_found"]
+    assert approval_of(pay(court)) != approval_id
+
+
+def test_closing_what_was_superseded_leaves_what_waits_now(court: Court) -> None:
+    first, _ = request(court, ttl_seconds=1)
+    held = approval_of(pay(court))
+    court.now += SECOND
+    assert court.apply(ExpireApproval(op_id=court.op(), approval_id=first)).allowed
+    assert approval_of(pay(court)) == held
