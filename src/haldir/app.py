@@ -77,7 +77,7 @@ async def _serve(settings: Settings, on_ready: Callable[[Ready], None], parts: P
     with contextlib.closing(listening):
         async with open_context(settings, parts.clock) as ctx:
             await _prepare(ctx, settings)
-            faces = Faces(ctx, settings, parts.operations, parts.body_seconds_max)
+            faces = Faces(ctx, settings, url, parts.operations, parts.body_seconds_max)
             async with _working(ctx):
                 await listen.serve(
                     faces,

@@ -48,6 +48,8 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool | None = None
+    public_url: str | None = None
+    security_contact: str | None = None
     upstreams: tuple[OperatorUpstream, ...] = ()
 
 
@@ -80,6 +82,8 @@ def _config_file(table: "_Table") -> ConfigFile:
         allowed_hosts=table.texts("allowed_hosts"),
         allowed_origins=table.texts("allowed_origins"),
         allow_private=table.flag("allow_private"),
+        public_url=table.text("public_url"),
+        security_contact=table.text("security_contact"),
         upstreams=tuple(_upstream(name, each) for name, each in table.tables("upstreams")),
     )
     table.done()

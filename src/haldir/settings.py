@@ -18,6 +18,7 @@ from haldir.proxy.model import UpstreamConfig
 
 HOST = "127.0.0.1"
 PORT = 4253
+CONTACTS = ("mailto:", "https://")
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -35,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool = False
+    public_url: str | None = None  # Where others reach this Haldir, without a slash at its end; None: where it listens.
+    security_contact: str | None = None  # A mailto: or https: address, as RFC 9116 asks for.
     upstreams: tuple[OperatorUpstream, ...] = ()
     child_environment: dict[str, str] = {}  # What a stdio upstream inherits: never a variable of Haldir's own.
 
@@ -100,6 +103,12 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
         allowed_hosts=found.names("HALDIR_ALLOWED_HOSTS") or file.allowed_hosts,
         allowed_origins=found.names("HALDIR_ALLOWED_ORIGINS") or file.allowed_origins,
         allow_private=bool(private),
+        public_url=_checked_address(
+            "The public URL", found.get("HALDIR_PUBLIC_URL") or file.public_url, ("https://", "http://")
+        ),
+        security_contact=_checked_address(
+            "The security contact", found.get("HALDIR_SECURITY_CONTACT") or file.security_contact, CONTACTS
+        ),
         upstreams=_merge(file.upstreams, [parse_upstream(text) for text in asked.upstreams]),
         child_environment=found.for_children(),
     )
@@ -191,6 +200,15 @@ def _checked_database_url(url: str | None) -> str | None:
         remedy = "Give postgresql://USER@HOST/DATABASE, or nothing for SQLite in the data folder."
         raise SettingsError("The database URL", "is not one of PostgreSQL", remedy)
     return url
+
+
+def _checked_address(what: str, text: str | None, beginnings: tuple[str, ...]) -> str | None:
+    """Refuse what could not stand in a document that others follow."""
+    if text is None:
+        return None
+    if not text.startswith(beginnings) or not text.isascii() or not text.isprintable() or " " in text:
+        raise SettingsError(what, f"is no such address: {text!r}", f"Begin it with {' or '.join(beginnings)}.")
+    return text.rstrip("/")
 
 
 def _hidden(text: str | None) -> Secret[str] | None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from haldir.faces.discovery.pages import documents
+from haldir.faces.discovery.site import site_of
 from haldir.faces.mcp.face import McpFace, McpSettings
 from haldir.faces.rest.app import RestSettings, rest_app
 from haldir.faces.rest.metrics_page import MetricsPage
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 @final
 class Faces:
-    """The faces of one Haldir, with one count of requests between them."""
+    """The faces of one Haldir, with one count of requests between them. `url` is where it listens."""
 
     def __init__(
-        self, ctx: Context, settings: Settings, operations: Sequence[Operation], body_seconds_max: float
+        self, ctx: Context, settings: Settings, url: str, operations: Sequence[Operation], body_seconds_max: float
     ) -> None:
         per_minute = settings.rate_limit_per_minute
         rate = RequestRate(per_minute, ctx.clock) if per_minute else None
@@ -44,6 +46,7 @@ class Faces:
                 allowed_origins=settings.allowed_origins,
                 rate=rate,
                 body_seconds_max=body_seconds_max,
+                documents=documents(site_of(ctx, operations, settings.public_url or url, settings.security_contact)),
                 metrics=MetricsPage(settings.metrics_token, meter.exposition if meter else None),
             ),
         )

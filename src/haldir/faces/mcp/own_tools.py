@@ -69,6 +69,10 @@ class OwnTools:
         tool = self.named(name)
         return tool is not None and may_ask(caller, tool.operation)
 
+    def definitions(self) -> list[dict[str, Any]]:
+        """Return the definitions that `/mcp` lists to who may do everything."""
+        return [msgspec.json.decode(tool.alone) for tool in self._listed if not tool.mcp.stdio_only]
+
     def names(self) -> list[str]:
         """Return the names that `/mcp` lists to who may do everything."""
         return [tool.mcp.name for tool in self._listed if not tool.mcp.stdio_only]

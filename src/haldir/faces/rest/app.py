@@ -1,6 +1,6 @@
 """The REST face: the catalogue as routes, behind one door."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.routing import Route, Router
@@ -26,6 +26,7 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate: RequestRate | None = None  # How many requests a credential may send.
     body_seconds_max: float = BODY_SECONDS_MAX
     metrics: MetricsPage = MetricsPage(None, None)
+    documents: Mapping[str, ASGIApp] = {}  # What else is told, by path.
 
 
 def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettings) -> ASGIApp:
@@ -37,6 +38,7 @@ def rest_app(ctx: Context, operations: Sequence[Operation], settings: RestSettin
     pages["/openapi.json"] = _document(openapi_document(operations))
     pages["/v1"] = _document(_index(operations))
     routes = [Route("/metrics", settings.metrics), *(Route(path, page) for path, page in pages.items())]
+    routes += [Route(path, document) for path, document in settings.documents.items()]
     # A path without braces goes first: /v1/approvals/pending is no approval called "pending".
     paths = sorted(by_path, key=lambda path: (path.count("{"), path))
     routes += [Route(path, Endpoint(ctx, by_path[path], settings.rate, settings.body_seconds_max)) for path in paths]
