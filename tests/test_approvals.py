@@ -88,6 +88,22 @@ def test_a_held_payment_says_what_it_waits_for_and_the_identical_retry_passes_on
     assert held(haldir, session, description="a chair") != said["request_id"]
 
 
+def test_a_request_named_by_its_client_passes_under_the_same_name_once_it_is_approved(
+    haldir: Haldir, session: Any
+) -> None:
+    body = {"session_id": session["session_id"], "amount": 33}
+
+    def named() -> Answer:
+        return haldir.post("/v1/payments/authorize", body, idempotency_key=f"chair-{session['session_id']}")
+
+    first, second = named(), named()
+    assert first.body["request_id"] == second.body["request_id"]
+    approve(haldir, first.body["request_id"])
+    paid, again = named(), named()
+    assert (paid.status, again.raw) == (200, paid.raw)
+    assert haldir.get(f"/v1/sessions/{session['session_id']}").body["spent"] == 33.0
+
+
 def test_another_amount_description_or_session_never_passes(haldir: Haldir, session: Any) -> None:
     approve(haldir, held(haldir, session, 20, description="this"))
     other = haldir.session(spend_limit=1000)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from starlette.types import Scope, Send
 
+from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.kernel.errors import (
     AnswerLost,
     HaldirError,
@@ -60,7 +61,8 @@ def error_reply(error: HaldirError, request_id: str, extras: dict[str, Any] | No
     """Return an error as WIRE.md §0 asks: error, code, request_id, and what helps; `extras` of the operation win."""
     status = error.kind.status if isinstance(error, Refused) else error.status
     body = encode({"request_id": request_id} | error_members(error, extras))
-    return Reply(status, body, tuple(_headers(error, status)))
+    waits = isinstance(error, Refused) and error.refusal == APPROVAL_REQUIRED
+    return Reply(status, body, tuple(_headers(error, status)), final=not waits)
 
 
 def error_members(error: HaldirError, extras: dict[str, Any] | None = None) -> dict[str, Any]:
