@@ -35,9 +35,9 @@ def running_haldir(
 
     It has asked its upstreams for their tools already.
     """
-    given: dict[str, Any] = {"bootstrap_token": Secret(BOOTSTRAP_TOKEN), "allow_private": True} | settings
+    given: dict[str, Any] = {"port": 0, "bootstrap_token": Secret(BOOTSTRAP_TOKEN), "allow_private": True}
     database_url = Secret(dsn) if dsn else None
-    asked = Settings(data=data, port=0, upstreams=upstreams, database_url=database_url, **given)
+    asked = Settings(data=data, upstreams=upstreams, database_url=database_url, **(given | settings))
     parts = Parts(clock=clock, operations=operations, body_seconds_max=BODY_SECONDS_MAX)
     ready: Future[Ready] = Future()
     with ThreadPoolExecutor(1) as thread:

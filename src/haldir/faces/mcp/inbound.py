@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 from starlette.types import Receive
 
+from haldir.faces.mcp.bridged import is_bridged
 from haldir.faces.mcp.faults import NO_ID, RpcFault
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Malformed, Number
@@ -24,7 +25,7 @@ ID_CHARS_MAX = 256  # Ids are kept while a request is open; no client needs long
 
 
 class CallerLeft(Exception):
-    """The client closed its response stream: in 2026-07-28 that is how a call is cancelled."""
+    """The client closed its response stream: where `ends_by_leaving`, that is how a call is cancelled."""
 
 
 class Inbound(msgspec.Struct, frozen=True):
@@ -39,6 +40,11 @@ class Inbound(msgspec.Struct, frozen=True):
     is_modern: bool
     headers: dict[str, str]
     receive: Receive
+
+    @property
+    def ends_by_leaving(self) -> bool:
+        """Tell whether its client cancels it by closing the connection; others may come back for the answer."""
+        return self.is_modern or is_bridged(self.headers)
 
     @property
     def meta(self) -> dict[str, Any]:

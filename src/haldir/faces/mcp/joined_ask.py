@@ -51,7 +51,7 @@ async def _resource(ctx: Context, asker: Asker, session: Session, inbound: Inbou
 async def _answer(ctx: Context, asker: Asker, known: KnownUpstream, inbound: Inbound, params: Members) -> bytes:
     asking = ctx.pool.ask(asker.caller.tenant, known.upstream, known.config, inbound.method, params)
     try:
-        answer = await (inbound.unless_left(asking) if inbound.is_modern else asking)
+        answer = await (inbound.unless_left(asking) if inbound.ends_by_leaving else asking)
     except CallerLeft:
         raise UpstreamError("The caller left.", sent=True) from None
     if not inbound.is_modern and rpc.ending_of(answer).error == "input_required":

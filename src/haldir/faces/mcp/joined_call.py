@@ -82,7 +82,7 @@ class JoinedCall:
             deadline_seconds,
             on_notification=self._hear,
         )
-        if not self._inbound.is_modern:
+        if not self._inbound.ends_by_leaving:
             return self._ended(await asking)
         try:
             return self._ended(await self._inbound.unless_left(asking))

@@ -1,0 +1,1 @@
+"""`haldir-mcp`: what `/mcp` offers, for MCP clients that start a program and speak over its pipes."""
