@@ -27,8 +27,9 @@ TOOLS = [
     "authorizePayment",
     "logAction",
     "getAuditTrail",
+    "getSpend",
 ]
-READERS = {"getSession", "checkPermission", "getSecret", "getAuditTrail"}
+READERS = {"getSession", "checkPermission", "getSecret", "getAuditTrail", "getSpend"}
 OF_A_SESSION = ["getSession", "checkPermission", "getSecret", "authorizePayment", "logAction"]
 SEEDS = {  # What clients of old know of each: its other name, and what it must be given.
     "createSession": ("haldir_create_session", ["agent_id"]),
@@ -40,6 +41,7 @@ SEEDS = {  # What clients of old know of each: its other name, and what it must 
     "authorizePayment": ("haldir_authorize_payment", ["session_id", "amount"]),
     "logAction": ("haldir_log_audit_action", ["session_id", "action"]),
     "getAuditTrail": ("haldir_query_audit_trail", []),
+    "getSpend": ("haldir_get_spend", []),
 }
 
 
@@ -109,7 +111,7 @@ def test_their_schemas_are_those_of_rest(haldir: Haldir) -> None:
     for operation in marked:
         assert operation.mcp is not None
         verb = document["paths"][operation.path][operation.method.lower()]
-        by_rest = {each["name"]: each["schema"] for each in verb["parameters"]}
+        by_rest = {each["name"]: each["schema"] for each in verb["parameters"] if each["in"] != "header"}
         if "requestBody" in verb:
             body = verb["requestBody"]["content"]["application/json"]["schema"]
             if "$ref" in body:
@@ -144,6 +146,7 @@ def test_an_official_client_lives_the_life_of_a_session_with_them(haldir: Haldir
             logged = await ask("logAction", session_id=session, action="search", details='{"q": 1}', cost_usd=0.5)
             trail = await ask("getAuditTrail", session_id=session, limit=1)
             assert [entry["entry_id"] for entry in trail["entries"]] == [logged["entry_id"]]
+            assert (await ask("getSpend", session_id=session))["total_usd"] == 0.5
             shown = await ask("getSession", session_id=session)
             assert (shown["spent"], shown["remaining_budget"]) == (29.99, 20.01)
             assert (await ask("revokeSession", session_id=session))["revoked"] is True

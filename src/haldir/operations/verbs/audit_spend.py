@@ -5,7 +5,7 @@ import msgspec
 from haldir.gate.model import Session
 from haldir.kernel.money import wire_amount
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.watch.model import ReportedSpend
@@ -66,5 +66,6 @@ OPERATIONS = (
         response=AuditSpend,
         run=audit_spend,
         tag="audit",
+        mcp=McpTool(name="getSpend", effect="reads", aliases=("haldir_get_spend",)),
     ),
 )
