@@ -10,11 +10,11 @@ import pytest
 from haldir.journal import journal as journal_module
 from haldir.journal.command import Command, Decision
 from haldir.journal.errors import Unstorable
-from haldir.journal.journal import Journal
+from haldir.journal.journal import Figures, Journal
 from haldir.journal.witness import NoWitness
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
-from haldir.kernel.errors import Overloaded
+from haldir.kernel.errors import Conflict, Overloaded, Unavailable
 from haldir.kernel.ids import TenantId
 from haldir.storage.memory import MemoryEngine, MemoryTransaction
 from haldir.storage.rows import Find, Part
@@ -22,13 +22,18 @@ from journal_samples import SIGNER, TENANT, Spend, journal, run_async, ticking
 
 
 class Counted(MemoryEngine):
+    """A memory engine that counts its transactions, and may be away."""
+
     def __init__(self) -> None:
         super().__init__()
         self.transactions = 0
+        self.away = False
 
     @asynccontextmanager
     async def transaction(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
         self.transactions += 1
+        if self.away:
+            raise Unavailable("the disk is gone")
         async with super().transaction(tenant) as transaction:
             yield transaction
 
@@ -131,3 +136,27 @@ async def test_a_fault_is_told_to_the_servers_log_without_what_was_asked(caplog:
         ("journal_writer_failed", {"tenant": TENANT}),
     ]
     assert "a private matter" not in caplog.text
+
+
+@run_async
+async def test_the_figures_say_what_was_done_and_what_waits() -> None:
+    engine = Counted()
+    async with journal(engine) as log:
+        assert log.figures() == Figures(0, 0, 0, 0, 0, 0)
+        await asked(log, ["a", "b"])
+        await log.apply(TENANT, Spend(op_id="c", holder="h", micros=2_000_000))
+        await log.apply(TENANT, spend("a"))
+        with pytest.raises(Conflict):
+            await log.apply(TENANT, Spend(op_id="a", holder="h", micros=2))
+        with pytest.raises(Unstorable):
+            await log.apply(TENANT, Broken(op_id="d", note=""))
+        engine.away = True
+        await asked(log, ["e", "f"])
+        engine.away = False
+        assert log.figures() == Figures(batches=4, allowed=3, refused=1, failed=4, waiting=0, waiting_bytes=0)
+        waits = asyncio.ensure_future(log.apply(TENANT, spend("g"), [Part("g", 1, bytes(1000))]))
+        await asyncio.sleep(0)
+        size_bytes = 1000 + len(journal_module._encoded(spend("g")))
+        assert log.figures() == Figures(batches=4, allowed=3, refused=1, failed=4, waiting=1, waiting_bytes=size_bytes)
+        await waits
+        assert log.figures() == Figures(batches=5, allowed=4, refused=1, failed=4, waiting=0, waiting_bytes=0)

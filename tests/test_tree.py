@@ -209,6 +209,15 @@ def test_a_short_tile_is_never_mistaken_for_a_whole_one() -> None:
         root_plan(200).hashes({TileAt(0, 0): b"x" * 32 * 100})
 
 
+def test_a_tree_remembers_one_growing_tile_of_each_level() -> None:
+    tree = Tree()
+    for count, levels in ((255, 1), (1, 2), (1000, 2)):
+        for leaf in LEAVES[:count]:
+            tree.append(leaf, lambda *_: None)
+        assert len(tree._edges) == levels
+        assert sum(map(len, tree._edges)) <= 2 * TILE_BYTES
+
+
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 65_535, 65_536, 65_537, 66_000])
 def test_a_tree_read_back_grows_on_as_if_it_had_never_been_away(size: int) -> None:
     stored, kept = Stored(size), dict[tuple[int, int], bytes]()
