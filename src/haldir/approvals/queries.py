@@ -14,6 +14,10 @@ WHERE tenant = :tenant AND state = 'pending' AND expires_at > :now
   AND (:agent_id = '' OR agent_id = :agent_id) AND (:before = '' OR id < :before)
 ORDER BY id DESC LIMIT :limit
 """
+COUNTS = """
+SELECT (SELECT count(*) FROM approval WHERE tenant = :tenant),
+  (SELECT count(*) FROM approval WHERE tenant = :tenant AND state = 'pending' AND expires_at > :now)
+"""
 OVERDUE = """
 SELECT id FROM approval
 WHERE tenant = :tenant AND state IN ('pending', 'approved') AND expires_at <= :now
@@ -36,3 +40,9 @@ async def overdue_approvals(reader: Reader, tenant: TenantId, now: Micros, limit
     """Return the ids of approvals whose time is over, the longest overdue first."""
     found = await reader.fetch(OVERDUE, tenant=tenant, now=now, limit=limit)
     return [approval_id for (approval_id,) in found]
+
+
+async def count_approvals(reader: Reader, tenant: TenantId, now: Micros) -> tuple[int, int]:
+    """Return how many approvals were ever asked for, and how many still wait for a person."""
+    ((total, pending),) = await reader.fetch(COUNTS, tenant=tenant, now=now)
+    return int(total), int(pending)

@@ -629,6 +629,16 @@ class AsyncMethods:
         answer: types.Status = await self._ask(reading("GET", "/v1/status"))
         return answer
 
+    async def get_metrics(self) -> types.Metrics:
+        """Count what the tenant has and did."""
+        answer: types.Metrics = await self._ask(reading("GET", "/v1/metrics"))
+        return answer
+
+    async def get_overview(self) -> types.Overview:
+        """Show the tenant at a glance: what goes on, what waits for a person, what is wrong."""
+        answer: types.Overview = await self._ask(reading("GET", "/v1/admin/overview"))
+        return answer
+
     async def register_webhook(
         self,
         url: str,

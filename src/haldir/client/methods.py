@@ -617,6 +617,16 @@ class Methods:
         answer: types.Status = self._ask(reading("GET", "/v1/status"))
         return answer
 
+    def get_metrics(self) -> types.Metrics:
+        """Count what the tenant has and did."""
+        answer: types.Metrics = self._ask(reading("GET", "/v1/metrics"))
+        return answer
+
+    def get_overview(self) -> types.Overview:
+        """Show the tenant at a glance: what goes on, what waits for a person, what is wrong."""
+        answer: types.Overview = self._ask(reading("GET", "/v1/admin/overview"))
+        return answer
+
     def register_webhook(
         self,
         url: str,

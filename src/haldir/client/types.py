@@ -332,6 +332,55 @@ class KeysListed(TypedDict):
     count: int
 
 
+class LogSeen(TypedDict):
+    entries: int
+    root_hash: str
+
+
+class Metrics(TypedDict):
+    """Of this tenant alone. `unique_agents` ever had a session; volumes are of captured payments in USD."""
+
+    total_api_keys: int
+    total_sessions: int
+    active_sessions: int
+    unique_agents: int
+    total_actions: int
+    flagged_actions: int
+    actions_today: int
+    total_spend_usd: float
+    total_secrets: int
+    total_payments: int
+    total_payment_volume_usd: float
+    pending_approvals: int
+    total_approvals: int
+    top_tools: dict[str, int]
+    top_agents: dict[str, int]
+    usage_this_month: MonthUsed
+
+
+class MonthUsed(TypedDict):
+    month: str
+    action_count: int
+
+
+class Overview(TypedDict):
+    """`upstreams` as this process has seen them; `flagged` are the newest entries that a rule flagged."""
+
+    tenant_id: str
+    generated_at: float
+    active_sessions: int
+    pending_approvals: int
+    today: Today
+    month_spent_usd: float
+    upstreams: dict[str, UpstreamSeen]
+    webhooks_active: int
+    webhooks_disabled: int
+    top_tools: dict[str, int]
+    top_agents: dict[str, int]
+    flagged: list[EntryShown]
+    log: LogSeen
+
+
 class PaymentAuthorizedShown(TypedDict):
     """`remaining_budget` null is no limit. `state`: posted (spent), or reserved until it is captured or voided."""
 
@@ -544,6 +593,13 @@ class Status(TypedDict):
     checks: list[Check]
 
 
+class Today(TypedDict):
+    actions: int
+    refused: int
+    flagged: int
+    spent_usd: float
+
+
 class ToolAccepted(TypedDict):
     accepted: bool
     upstream: str
@@ -596,6 +652,11 @@ class UpstreamAdded(TypedDict, total=False):
 class UpstreamRemoved(TypedDict):
     removed: bool
     name: str
+
+
+class UpstreamSeen(TypedDict):
+    healthy: bool
+    error: str
 
 
 class UpstreamShown(TypedDict):

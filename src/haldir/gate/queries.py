@@ -34,6 +34,22 @@ ORDER BY reserved_at LIMIT :limit
 """
 
 
+COUNTS = """
+SELECT (SELECT count(*) FROM session WHERE tenant = :tenant),
+  (SELECT count(*) FROM session WHERE tenant = :tenant AND revoked_at IS NULL AND expires_at > :now)
+  + (SELECT count(*) FROM session WHERE tenant = :tenant AND revoked_at IS NULL AND expires_at IS NULL),
+  (SELECT count(DISTINCT agent_id) FROM session WHERE tenant = :tenant)
+"""
+
+
+class SessionCounts(msgspec.Struct, frozen=True):
+    """How many sessions there are and ever were, and of how many agents. `active`: not ended themselves."""
+
+    total: int
+    active: int
+    agents: int
+
+
 class SessionFilter(msgspec.Struct, frozen=True):
     """Which sessions are wanted; no agent is any."""
 
@@ -58,6 +74,12 @@ async def list_sessions(
         sql.append(OLDER)
         params["before"] = before
     return _sessions(await reader.fetch("\n".join([*sql, NEWEST_FIRST]), tenant=tenant, limit=limit, **params))
+
+
+async def count_sessions(reader: Reader, tenant: TenantId, now: Micros) -> SessionCounts:
+    """Count a tenant's sessions."""
+    ((total, active, agents),) = await reader.fetch(COUNTS, tenant=tenant, now=now)
+    return SessionCounts(total, active, agents)
 
 
 async def sessions_below(reader: Reader, tenant: TenantId, session_id: str) -> list[Session]:

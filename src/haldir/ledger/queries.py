@@ -21,6 +21,12 @@ OF_SESSION = "AND payment.session_id = :session_id"
 NEWEST_FIRST = "ORDER BY payment.id DESC LIMIT :limit"
 
 
+POSTED = """
+SELECT count(*), coalesce(sum(posted_micros), 0) FROM reservation
+WHERE tenant = :tenant AND currency = :currency AND purpose = 'payment' AND state = 'posted'
+"""
+
+
 class PaymentFilter(msgspec.Struct, frozen=True):
     """Which payments are wanted; "" is any."""
 
@@ -46,3 +52,9 @@ def _paired(values: Any) -> tuple[Payment, Reservation]:
     assert isinstance(payment, Payment)
     assert isinstance(reservation, Reservation)
     return payment, reservation
+
+
+async def posted_payments(reader: Reader, tenant: TenantId, currency: str) -> tuple[int, int]:
+    """Return how many payments in a currency were posted, and their sum in micro-units."""
+    ((count, micros),) = await reader.fetch(POSTED, tenant=tenant, currency=currency)
+    return int(count), int(micros)

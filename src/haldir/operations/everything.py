@@ -10,6 +10,7 @@ from haldir.operations.verbs import (
     audit_spend,
     calls,
     keys,
+    overview,
     payments,
     policies,
     proofs,
@@ -40,5 +41,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *calls.OPERATIONS,
     *anomalies.OPERATIONS,
     *usage.OPERATIONS,
+    *overview.OPERATIONS,
     *webhooks.OPERATIONS,
 )

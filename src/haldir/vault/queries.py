@@ -22,6 +22,8 @@ WHERE tenant = :tenant AND erased_at IS NULL AND key_version < :key_version AND 
 ORDER BY name LIMIT :limit
 """
 
+COUNT = "SELECT count(*) FROM secret WHERE tenant = :tenant AND deleted_at IS NULL"
+
 CENSUS = """
 SELECT key_version, count(*) FROM secret_version WHERE tenant = :tenant AND erased_at IS NULL
 GROUP BY key_version ORDER BY key_version
@@ -60,3 +62,9 @@ async def wrapped_before(
 async def key_census(reader: Reader, tenant: TenantId) -> dict[int, int]:
     """Return how many secrets each version of the tenant's key opens."""
     return {int(version): int(count) for version, count in await reader.fetch(CENSUS, tenant=tenant)}
+
+
+async def count_secrets(reader: Reader, tenant: TenantId) -> int:
+    """Count the secrets that a tenant has."""
+    ((count,),) = await reader.fetch(COUNT, tenant=tenant)
+    return int(count)

@@ -53,6 +53,8 @@ FURTHER = {
 
 BODY_AT = "SELECT body FROM entry WHERE tenant = :tenant AND bundle = :bundle AND slot = :slot"
 
+LAST_DAY = "9999-12-31"
+
 DAYS = """
 SELECT name, actions, refused, flagged, spent_micros FROM tally
 WHERE tenant = :tenant AND kind = 'day' AND name >= :first AND name < :after ORDER BY name
@@ -147,6 +149,19 @@ async def days_between(reader: Reader, tenant: TenantId, first: str, after: str)
     """Return the tallies of the days from `first` up to, not including, `after`, as ISO 8601 dates, in order."""
     found = await reader.fetch(DAYS, tenant=tenant, first=first, after=after)
     return [Tally("day", *values) for values in found]
+
+
+async def all_days(reader: Reader, tenant: TenantId) -> Tally:
+    """Return the tallies of all days as one."""
+    days = await days_between(reader, tenant, "", LAST_DAY)
+    return Tally(
+        "day",
+        "",
+        sum(day.actions for day in days),
+        sum(day.refused for day in days),
+        sum(day.flagged for day in days),
+        sum(day.spent_micros for day in days),
+    )
 
 
 async def busiest(reader: Reader, tenant: TenantId, kind: TallyKind, limit: int) -> dict[str, int]:
