@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from harness.databases import fresh_database
+from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.threads import BOOTSTRAP_TOKEN, running_haldir
+from receiver import receiving
 
 URL = "https://hooks.example/in"
 
@@ -135,3 +137,51 @@ def test_reading_does_not_let_write_and_other_tenants_see_nothing(haldir: Haldir
     for method, path in (("DELETE", ""), ("POST", "/rotate-secret"), ("POST", "/disable"), ("POST", "/enable")):
         answer = haldir.ask(method, f"/v1/webhooks/{made['webhook_id']}{path}", key=stranger)
         assert (answer.status, answer.body["code"]) == (404, "webhook_not_found")
+
+
+def test_what_happens_is_delivered_listed_and_replayed(haldir: Haldir) -> None:
+    with receiving() as receiver:
+        made = register(haldir, url=receiver.url, events=["key_created"])
+        haldir.post("/v1/keys", {"name": "new"})
+        receiver.wait_for(1)
+        path = f"/v1/webhooks/deliveries?event_id={receiver.event_ids[0]}&webhook_id={made['webhook_id']}"
+        (attempt,) = eventually(lambda: haldir.get(path).body["deliveries"])
+        wanted = {"event_type": "key_created", "attempt": 1, "status_code": 200, "webhook_url": receiver.url}
+        assert wanted.items() <= attempt.items()
+        again = haldir.post(f"/v1/webhooks/deliveries/{attempt['delivery_id']}/replay")
+        assert again.body == {"webhook_id": made["webhook_id"], "replayed": 1, "next_since": None}
+        receiver.wait_for(2)
+        span = haldir.post(f"/v1/webhooks/{made['webhook_id']}/replay", {"since": receiver.came[0].body["timestamp"]})
+        assert (span.status, span.body["replayed"]) == (200, 1)
+        receiver.wait_for(3)
+        assert len(set(receiver.event_ids)) == 1
+    haldir.delete(f"/v1/webhooks/{made['webhook_id']}")
+
+
+def test_events_are_fetched_by_those_who_cannot_be_reached(haldir: Haldir) -> None:
+    cursor = haldir.get("/v1/webhooks/events").body["cursor"]
+    event_id = haldir.post("/v1/webhooks/trigger", {"event": "anomaly"}).body["event_id"]
+    page = haldir.get(f"/v1/webhooks/events?cursor={cursor}").body
+    (event,) = page["events"]
+    assert {"event": "anomaly", "event_id": event_id, "source": "haldir", "test": True}.items() <= event.items()
+    assert haldir.get(f"/v1/webhooks/events?cursor={page['cursor']}").body == {"events": [], "cursor": page["cursor"]}
+    refused = haldir.get("/v1/webhooks/events?cursor=tomorrow")
+    assert (refused.status, refused.body["field"]) == (400, "cursor")
+
+
+def test_deliveries_are_the_tenants_own(haldir: Haldir) -> None:
+    stranger = haldir.post("/v1/keys", {"name": "other", "bootstrap_token": BOOTSTRAP_TOKEN}, key=None).body["key"]
+    with receiving() as receiver:
+        made = register(haldir, url=receiver.url)
+        haldir.post("/v1/webhooks/trigger", {"event": "anomaly", "webhook_id": made["webhook_id"]})
+        path = f"/v1/webhooks/deliveries?webhook_id={made['webhook_id']}"
+        mine = eventually(lambda: haldir.get(path).body["deliveries"])
+    haldir.delete(f"/v1/webhooks/{made['webhook_id']}")
+    assert haldir.get("/v1/webhooks/deliveries", key=stranger).body == {
+        "deliveries": [],
+        "count": 0,
+        "next_before": None,
+    }
+    foreign = haldir.post(f"/v1/webhooks/deliveries/{mine[0]['delivery_id']}/replay", key=stranger)
+    unknown = haldir.post("/v1/webhooks/deliveries/dlv_none/replay", key=stranger)
+    assert (foreign.status, foreign.body["code"]) == (unknown.status, unknown.body["code"]) == (404, "not_found")

@@ -40,6 +40,7 @@ from haldir.storage.sqlite import SqliteEngine
 from haldir.storage.sqlite_reader import SqliteReader
 from haldir.vault.keyring import Keyring
 from haldir.vault.root import RootKey, create_root_key_file, root_key_from_file, root_key_from_value
+from haldir.workers.deliver import deliver_forever
 from haldir.workers.sweep import sweep_forever
 
 ROOT_KEY_VARIABLE = "HALDIR_ROOT_KEY"
@@ -173,7 +174,11 @@ async def _prepare(ctx: Context, settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _working(ctx: Context) -> AsyncIterator[None]:
     """Run what works unasked, and on the way out let calls under way end and be settled."""
-    workers = [asyncio.create_task(sweep_forever(ctx)), asyncio.create_task(discover_all(ctx))]
+    workers = [
+        asyncio.create_task(sweep_forever(ctx)),
+        asyncio.create_task(discover_all(ctx)),
+        asyncio.create_task(deliver_forever(ctx)),
+    ]
     try:
         yield
         if ctx.in_flight:

@@ -702,3 +702,54 @@ class AsyncMethods:
             )
         )
         return answer
+
+    async def list_deliveries(
+        self,
+        event_id: str | None = None,
+        webhook_id: int | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> types.DeliveriesListed:
+        """List attempts, newest first."""
+        answer: types.DeliveriesListed = await self._ask(
+            reading(
+                "GET",
+                "/v1/webhooks/deliveries",
+                {"event_id": event_id, "webhook_id": webhook_id, "before": before, "limit": limit},
+            )
+        )
+        return answer
+
+    async def replay_delivery(self, delivery_id: str, *, idempotency_key: str | None = None) -> types.EventsReplayed:
+        """Deliver the event of an attempt again, to the same endpoint."""
+        answer: types.EventsReplayed = await self._ask(
+            writing(
+                "POST", f"/v1/webhooks/deliveries/{segment(delivery_id)}/replay", given(), idempotency_key, once=True
+            )
+        )
+        return answer
+
+    async def replay_events(
+        self,
+        webhook_id: int,
+        since: float | str,
+        until: float | str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.EventsReplayed:
+        """Deliver again what an endpoint heard, or would have heard, in a span of time."""
+        answer: types.EventsReplayed = await self._ask(
+            writing(
+                "POST",
+                f"/v1/webhooks/{segment(webhook_id)}/replay",
+                given(since=since, until=until),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    async def list_events(self, cursor: str | None = None) -> types.EventsListed:
+        """List events as they come, for those who cannot be reached by a webhook."""
+        answer: types.EventsListed = await self._ask(reading("GET", "/v1/webhooks/events", {"cursor": cursor}))
+        return answer

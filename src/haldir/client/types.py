@@ -236,6 +236,28 @@ class DayUsed(TypedDict):
     spent_usd: float
 
 
+class DeliveriesListed(TypedDict):
+    deliveries: list[DeliveryShown]
+    count: int
+    next_before: str | None
+
+
+class DeliveryShown(TypedDict):
+    """One attempt. `status_code` is null where there was no answer."""
+
+    delivery_id: str
+    webhook_id: int
+    event_id: str
+    webhook_url: str
+    event_type: str
+    attempt: int
+    status_code: int | None
+    response_excerpt: str
+    error: str
+    duration_ms: int
+    created_at: float
+
+
 class Denied(TypedDict):
     denied: bool
     request_id: str
@@ -277,6 +299,21 @@ class EventTriggered(TypedDict):
     triggered: bool
     event: str
     event_id: str
+
+
+class EventsListed(TypedDict):
+    """Each event is what a webhook would be sent."""
+
+    events: list[dict[str, Any]]
+    cursor: str
+
+
+class EventsReplayed(TypedDict):
+    """`replayed` events are on their way again; where there were more, the next request begins at `next_since`."""
+
+    webhook_id: int
+    replayed: int
+    next_since: float | None
 
 
 class FindingShown(TypedDict):

@@ -20,6 +20,7 @@ from haldir.operations.verbs import (
     sessions,
     upstreams,
     usage,
+    webhook_deliveries,
     webhooks,
 )
 
@@ -43,4 +44,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *usage.OPERATIONS,
     *overview.OPERATIONS,
     *webhooks.OPERATIONS,
+    *webhook_deliveries.OPERATIONS,
 )

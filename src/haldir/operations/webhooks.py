@@ -1,6 +1,5 @@
 """Endpoints with what is sealed of them: where they are, and what deliveries are signed with."""
 
-from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -10,6 +9,7 @@ from haldir.kernel.ids import OpId, TenantId
 from haldir.kernel.secret import Secret
 from haldir.operations.context import Context
 from haldir.operations.living import all_rows, find_row
+from haldir.operations.sealed_parts import opened_parts
 from haldir.storage.rows import Part
 from haldir.vault.seal import SealBroken
 from haldir.webhooks.model import Webhook
@@ -30,31 +30,34 @@ class KnownWebhook(msgspec.Struct, frozen=True):
 async def webhooks_of(ctx: Context, tenant: TenantId) -> list[KnownWebhook]:
     """Return the tenant's endpoints by id."""
     rows = sorted(await all_rows(ctx, tenant, Webhook), key=lambda row: row.id)
-    urls = await _opened(ctx, tenant, [row.url_digest for row in rows])
-    return [KnownWebhook(row, urls[row.url_digest]) for row in rows]
+    opened = await opened_parts(ctx, tenant, [row.url_digest for row in rows])
+    return [_known(row, opened) for row in rows]
 
 
 async def known_webhook(ctx: Context, tenant: TenantId, webhook_id: int) -> KnownWebhook | None:
     """Return one endpoint as it is stored now."""
     row = await find_row(ctx, tenant, Webhook, webhook_id)
-    return KnownWebhook(row, (await _opened(ctx, tenant, [row.url_digest]))[row.url_digest]) if row else None
+    return _known(row, await opened_parts(ctx, tenant, [row.url_digest])) if row else None
 
 
 async def signing_secrets(ctx: Context, tenant: TenantId, webhook: Webhook, now: Micros) -> list[Secret[str]]:
-    """Return what to sign with, the present secret first."""
+    """Return what to sign with, the present secret first. Raises SealBroken: nothing may go out unsigned."""
     digests = webhook.secret_digests(now)
-    opened = await _opened(ctx, tenant, digests)
-    return [opened[digest] for digest in digests]
+    opened = await opened_parts(ctx, tenant, digests)
+    if missing := next((digest for digest in digests if digest not in opened), None):
+        raise SealBroken(f"The secret {missing} of the webhook {webhook.id} cannot be opened.")
+    return [Secret(opened[digest].decode()) for digest in digests]
 
 
 async def new_secret(ctx: Context, tenant: TenantId, op_id: OpId) -> tuple[Secret[str], Part]:
     """Return the secret that `op_id` makes, the same each time, and its sealed part."""
     secret = secret_from(ctx.keyring.mint("whsec", op_id))
-    return secret, await sealed(ctx, tenant, secret, SECRET_LABEL)
+    return secret, (await ctx.keyring.tenant(tenant)).seal(secret.reveal().encode(), SECRET_LABEL)
 
 
-async def sealed(ctx: Context, tenant: TenantId, text: Secret[str], label: str) -> Part:
-    return (await ctx.keyring.tenant(tenant)).seal(text.reveal().encode(), label)
+async def sealed_url(ctx: Context, tenant: TenantId, op_id: OpId, url: Secret[str]) -> Part:
+    """Seal the URL of an endpoint; each has a part of its own, so that it can be erased with it."""
+    return (await ctx.keyring.tenant(tenant)).seal(f"{op_id} {url.reveal()}".encode(), URL_LABEL)
 
 
 def shown_url(url: Secret[str]) -> str:
@@ -64,15 +67,6 @@ def shown_url(url: Secret[str]) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, HIDDEN if parts.query else "", ""))
 
 
-async def _opened(ctx: Context, tenant: TenantId, digests: Iterable[str]) -> dict[str, Secret[str]]:
-    """Return what was sealed, by digest. Raises SealBroken."""
-    wanted = list(dict.fromkeys(digests))
-    found = {
-        part.digest: part
-        for part in await ctx.store.load(tenant, Part, ("digest",), [(each,) for each in wanted])
-        if isinstance(part, Part)
-    }
-    if missing := next((digest for digest in wanted if digest not in found), None):
-        raise SealBroken(f"The part {missing} of a webhook is not in the database.")
-    keys = await ctx.keyring.opening(tenant, found.values())
-    return {digest: Secret(keys.open(part).decode()) for digest, part in found.items()}
+def _known(row: Webhook, opened: dict[str, bytes]) -> KnownWebhook:
+    """Return an endpoint with its URL, which is empty if it was erased just now."""
+    return KnownWebhook(row, Secret(opened.get(row.url_digest, b"").decode().partition(" ")[2]))

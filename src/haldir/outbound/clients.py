@@ -45,6 +45,19 @@ class HttpClients:
             await session.close()
 
 
+def why_unreachable(error: Exception) -> str:
+    """Say why, without telling what a name resolves to: whoever registers an address may not know that."""
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenAddress):
+        return "its address is none that this server may reach"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is unknown"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "the connection was refused"
+    return "the connection could not be made in time"
+
+
 class CheckedResolver(AbstractResolver):
     """Resolves names; refuses one if any of its addresses is refused."""
 

@@ -7,7 +7,7 @@ from typing import final
 import aiohttp
 
 from haldir.kernel.errors import UpstreamError
-from haldir.outbound.clients import ForbiddenAddress, HttpClients
+from haldir.outbound.clients import HttpClients, why_unreachable
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, REDIRECTED, REFUSED, Onward, media_type_of
 from haldir.proxy.model import UpstreamConfig
 from haldir.proxy.sse import Event, EventParser, EventTooLarge
@@ -94,7 +94,7 @@ class HttpEndpoint:
                 timeout=self._timeout,
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise UpstreamError(f"The upstream could not be reached: {_why(error)}.", sent=False) from None
+            raise UpstreamError(f"The upstream could not be reached: {why_unreachable(error)}.", sent=False) from None
         except ValueError:
             raise UpstreamError("The upstream's URL or one of its headers is not valid.", sent=False) from None
         except (aiohttp.ClientError, OSError):
@@ -114,16 +114,3 @@ class HttpEndpoints:
 
     async def close(self) -> None:
         await self._clients.close()
-
-
-def _why(error: Exception) -> str:
-    """Say why, without telling what a name resolves to: whoever registers an upstream may not know that."""
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenAddress):
-        return "its address is none that this server may reach"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is unknown"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "the connection was refused"
-    return "the connection could not be made in time"

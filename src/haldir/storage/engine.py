@@ -47,6 +47,9 @@ class Reader(Protocol):
     async def tenants(self) -> list[TenantId]:
         """Return every tenant that has a log."""
 
+    async def sizes(self) -> dict[TenantId, int]:
+        """Return how many entries each tenant's log has, of those that have any."""
+
     async def setting(self, name: str) -> bytes | None:
         """Return a deployment-wide setting."""
 

@@ -54,8 +54,11 @@ class MemoryEngine:
         return next(((tenant, found) for tenant, found in self._credentials() if found.sha256 == sha256), None)
 
     async def tenants(self) -> list[TenantId]:
+        return sorted(await self.sizes())
+
+    async def sizes(self) -> dict[TenantId, int]:
         heads = ((tenant, table[()]) for (tenant, row_type), table in self._tables.items() if row_type is Head)
-        return sorted(tenant for tenant, head in heads if isinstance(head, Head) and head.size)
+        return {tenant: head.size for tenant, head in heads if isinstance(head, Head) and head.size}
 
     async def setting(self, name: str) -> bytes | None:
         return self._settings.get(name)

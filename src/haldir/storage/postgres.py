@@ -28,6 +28,7 @@ PARAMETER_TYPES = {str: "::text", int: "::bigint", bytes: "::bytea"}
 LOCK_HEAD = "SELECT size, written_at, checkpoint FROM head WHERE tenant = $1 FOR UPDATE"
 INSERT_HEAD = "INSERT INTO head (tenant, size, written_at, checkpoint) VALUES ($1, 0, 0, '') ON CONFLICT DO NOTHING"
 FIND_CREDENTIAL = "SELECT tenant, sha256, kind, id FROM credential WHERE sha256 = :sha256"
+READ_SIZES = "SELECT tenant, size FROM head WHERE size > 0"
 LIST_TENANTS = "SELECT tenant FROM head WHERE size > 0 ORDER BY tenant"
 READ_SETTING = "SELECT value FROM setting WHERE name = :name"
 INSERT_SETTING = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -91,6 +92,9 @@ class PostgresEngine:
 
     async def tenants(self) -> list[TenantId]:
         return [TenantId(tenant) for (tenant,) in await self.fetch(LIST_TENANTS)]
+
+    async def sizes(self) -> dict[TenantId, int]:
+        return {TenantId(tenant): size for tenant, size in await self.fetch(READ_SIZES)}
 
     async def setting(self, name: str) -> bytes | None:
         found = await self.fetch(READ_SETTING, name=name)

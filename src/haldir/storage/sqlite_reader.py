@@ -23,6 +23,7 @@ from haldir.storage.sqlite_file import open_reader
 T = TypeVar("T")
 
 FIND_CREDENTIAL = "SELECT tenant, sha256, kind, id FROM credential WHERE sha256 = :sha256"
+READ_SIZES = "SELECT tenant, size FROM head WHERE size > 0"
 LIST_TENANTS = "SELECT tenant FROM head WHERE size > 0 ORDER BY tenant"
 READ_SETTING = "SELECT value FROM setting WHERE name = :name"
 
@@ -71,6 +72,9 @@ class SqliteReader:
 
     async def tenants(self) -> list[TenantId]:
         return [TenantId(tenant) for (tenant,) in await self.fetch(LIST_TENANTS)]
+
+    async def sizes(self) -> dict[TenantId, int]:
+        return {TenantId(tenant): size for tenant, size in await self.fetch(READ_SIZES)}
 
     async def setting(self, name: str) -> bytes | None:
         found = await self.fetch(READ_SETTING, name=name)

@@ -56,7 +56,11 @@ class RemoveWebhook(Command, frozen=True, tag="webhook.remove"):
         if webhook is None:
             return _unknown(self.webhook_id)
         count = rows.the(WebhookCount)
-        return allow(count.but(standing=count.standing - 1), drops=(webhook,))
+        return allow(
+            count.but(standing=count.standing - 1),
+            drops=(webhook,),
+            erases=(webhook.url_digest, *webhook.secrets_kept()),
+        )
 
 
 class SecretRotated(msgspec.Struct, frozen=True):
@@ -83,7 +87,8 @@ class RotateWebhookSecret(Command, frozen=True, tag="webhook.rotate"):
             previous_secret_digest=webhook.secret_digest,
             previous_until=until,
         )
-        return allow(rotated, result=SecretRotated(until))
+        gone = webhook.secrets_kept()[1:]  # Two secrets are kept, never three.
+        return allow(rotated, erases=gone, result=SecretRotated(until))
 
 
 class WebhookSwitched(msgspec.Struct, frozen=True):

@@ -31,11 +31,14 @@ class Webhook(Row, frozen=True):
     def active(self) -> bool:
         return self.disabled_at is None
 
+    def secrets_kept(self) -> tuple[str, ...]:
+        """Return the names of the secrets that are stored, the newest first."""
+        return (self.secret_digest, *([self.previous_secret_digest] if self.previous_secret_digest else []))
+
     def secret_digests(self, now: Micros) -> tuple[str, ...]:
         """Return the names of the secrets to sign with, the newest first."""
-        if self.previous_secret_digest and self.previous_until is not None and now < self.previous_until:
-            return self.secret_digest, self.previous_secret_digest
-        return (self.secret_digest,)
+        in_grace = self.previous_until is not None and now < self.previous_until
+        return self.secrets_kept() if in_grace else self.secrets_kept()[:1]
 
 
 class WebhookCount(Row, frozen=True):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +47,22 @@ class Seconds(click.ParamType[int]):
         if not (number.isascii() and number.isdecimal()):
             self.fail(f"{value!r} is no length of time; write 90, 15m, 8h or 2d.", param, ctx)
         return int(number) * unit
+
+
+class Instant(click.ParamType[float]):
+    """A point in time: Unix seconds, or ISO 8601, which is UTC unless it says otherwise."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        if text.replace(".", "", 1).isdecimal() and text.isascii():
+            return float(text)
+        try:
+            said = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{value!r} is no point in time; write 2026-11-25T16:00:00 or Unix seconds.", param, ctx)
+        return (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
 
 
 class JsonFile(click.ParamType[dict[str, Any]]):

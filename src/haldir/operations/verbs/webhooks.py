@@ -13,11 +13,10 @@ from haldir.operations.context import Context
 from haldir.operations.living import all_rows
 from haldir.operations.outcomes import allowed, allowed_result
 from haldir.operations.webhooks import (
-    URL_LABEL,
     KnownWebhook,
     known_webhook,
     new_secret,
-    sealed,
+    sealed_url,
     shown_url,
     signing_secrets,
     webhooks_of,
@@ -138,7 +137,7 @@ async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhoo
         raise InvalidRequest(f"`name` is at most {NAME_CHARS_MAX} characters", "name")
     op_id = ctx.new_op()
     secret, secret_part = await new_secret(ctx, caller.tenant, op_id)
-    url_part = await sealed(ctx, caller.tenant, url, URL_LABEL)
+    url_part = await sealed_url(ctx, caller.tenant, op_id, url)
     command = RegisterWebhook(
         op_id=op_id,
         asked_by=caller.credential,

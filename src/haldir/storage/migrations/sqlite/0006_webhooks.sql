@@ -5,7 +5,8 @@ ALTER TABLE entry ADD COLUMN noticed INTEGER NOT NULL DEFAULT 0;
 -- Entries that may be events: all but everyday traffic, unless there is something to notice in it.
 CREATE INDEX entry_news ON entry (tenant, bundle, slot) WHERE noticed = 1 OR kind NOT IN (
     'action.log', 'agent.session', 'call.admit', 'call.settle', 'payment.authorize', 'payment.capture', 'payment.void',
-    'refusal.record', 'secret.reveal', 'session.create'
+    'refusal.record', 'request.answer', 'request.forget', 'request.release', 'request.reserve', 'secret.reveal',
+    'session.create'
 );
 
 CREATE TABLE webhook (
