@@ -228,6 +228,18 @@ def test_the_log_is_searched_by_what_its_entries_say(server: CliServer) -> None:
     assert server.run("audit", "query", "--since", "yesterday").exit_code == 4
 
 
+def test_the_log_is_exported_to_a_file_or_to_whoever_reads_on(server: CliServer, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    told = server.answer("audit", "export", "--all", "--output", str(file))
+    assert told == {"file": str(file), "bytes": file.stat().st_size}
+    manifest = json.loads(file.read_text().splitlines()[-1])
+    assert manifest == server.answer("audit", "export", "--all", "--manifest")
+    table = server.run("audit", "export", "--format", "csv", "--all").stdout
+    assert table.startswith("entry_id,timestamp,")
+    assert server.run("audit", "export", "--since", "x", "--output", str(tmp_path / "none")).exit_code == 4
+    assert not list(tmp_path.glob("none*"))
+
+
 def test_what_actions_cost_is_told_by_tool(server: CliServer) -> None:
     assert server.answer("audit", "spend", "--agent", "nobody")["action_count"] == 0
     assert "all 0 actions" in server.run("audit", "spend", "--session", "ses_x").stdout

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import runpy
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ from haldir import (
     HaldirPermissionError,
 )
 from haldir.client import ServerFailed
+from haldir.operations.download import Download
 from haldir.operations.everything import OPERATIONS
 from harness.databases import fresh_database
 from harness.haldir import Haldir
@@ -44,8 +46,8 @@ def test_what_is_checked_in_is_what_the_catalogue_says() -> None:
 def test_every_public_verb_is_a_method_of_both_clients() -> None:
     for operation in OPERATIONS:
         called, awaited = getattr(HaldirClient, operation.name), getattr(HaldirAsyncClient, operation.name)
-        assert inspect.signature(called) == inspect.signature(awaited)
-        assert inspect.iscoroutinefunction(awaited)
+        assert inspect.signature(called).parameters == inspect.signature(awaited).parameters
+        assert inspect.iscoroutinefunction(awaited) == (operation.response is not Download)
 
 
 def test_the_classic_quick_start(haldir: Haldir) -> None:
@@ -64,6 +66,19 @@ def test_the_classic_quick_start(haldir: Haldir) -> None:
         assert client.check_permission(session_id, "read")["allowed"]
         assert client.revoke_session(session_id)["revoked"]
         assert not client.check_permission(session_id, "read")["allowed"]
+
+
+def test_an_export_is_read_piece_by_piece(haldir: Haldir) -> None:
+    with HaldirClient(haldir.key, haldir.url) as client:
+        called = b"".join(client.export_audit(kind="tenant.create"))
+
+    async def awaited() -> bytes:
+        async with HaldirAsyncClient(haldir.key, haldir.url) as client:
+            return b"".join([chunk async for chunk in client.export_audit(kind="tenant.create")])
+
+    assert asyncio.run(awaited()) == called
+    entry, manifest = [json.loads(line) for line in called.splitlines()]
+    assert (entry["kind"], manifest["count"]) == ("tenant.create", 1)
 
 
 def test_a_session_lives_as_long_as_its_block(haldir: Haldir) -> None:

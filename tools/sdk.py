@@ -16,6 +16,7 @@ import msgspec
 
 from haldir.kernel.secret import Secret
 from haldir.operations.catalogue import Operation
+from haldir.operations.download import Download
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.wire import Amount, Cost, JsonObject, Moment, StatusResponse, WholeBody
 
@@ -37,6 +38,7 @@ NAMES: dict[Any, str] = {
     Any: "Any",
 }
 
+SYNC_CHUNKS, ASYNC_CHUNKS = "Iterator[bytes]", "AsyncIterator[bytes]"
 HEAD = '''"""{summary} Made from the catalogue by `make sdk`; change that, not this."""
 '''
 TYPES_HEAD = """
@@ -45,17 +47,20 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 """
 METHODS_HEAD = """
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from haldir.client import types
-from haldir.client.exchange import Request, given, reading, segment, writing
+from haldir.client.exchange import QueryValue, Request, given, reading, segment, writing
 
 
 class {name}:
     \"\"\"Every public verb of Haldir. What is None is not sent.\"\"\"
 
     {awaits}def _ask(self, request: Request) -> Any:
+        raise NotImplementedError
+
+    def _download(self, path: str, query: Mapping[str, QueryValue]) -> {chunks}:
         raise NotImplementedError
 """
 
@@ -79,10 +84,10 @@ def sources() -> dict[str, str]:
     texts = {
         "types.py": HEAD.format(summary="What answers look like.") + TYPES_HEAD + structs.typed_dicts(),
         "methods.py": HEAD.format(summary="The verbs, called and waited for.")
-        + METHODS_HEAD.format(name="Methods", awaits="")
+        + METHODS_HEAD.format(name="Methods", awaits="", chunks=SYNC_CHUNKS)
         + sync,
         "async_methods.py": HEAD.format(summary="The verbs, to be awaited.")
-        + METHODS_HEAD.format(name="AsyncMethods", awaits="async ")
+        + METHODS_HEAD.format(name="AsyncMethods", awaits="async ", chunks=ASYNC_CHUNKS)
         + awaiting,
     }
     return {name: _formatted(text) for name, text in texts.items()}
@@ -121,6 +126,14 @@ def _method(operation: Operation, structs: _Structs, *, asynchronous: bool) -> s
     names = ["self", *(_declared(each) for each in parameters)]
     if posts:
         names += ["*", "idempotency_key: str | None = None"]
+    if operation.response is Download:
+        chunks = ASYNC_CHUNKS if asynchronous else SYNC_CHUNKS
+        query = _query(parameters)
+        return (
+            f"\n    def {operation.name}({', '.join(names)}) -> {chunks}:\n"
+            f'        """{_wrapped(operation.run.__doc__)}"""\n'
+            f'        return self._download("{operation.path}", {query})\n'
+        )
     answer = _answer(operation, structs)
     prefix, waits = ("async ", "await ") if asynchronous else ("", "")
     request = _request(operation, parameters, posts=posts)
@@ -167,10 +180,13 @@ def _request(operation: Operation, parameters: list[Parameter], *, posts: bool) 
     literal = f'{"f" if in_path else ""}"{path}"'
     rest = [each for each in parameters if each.field not in in_path]
     if not posts:
-        query = "{" + ", ".join(f'"{each.field}": {each.name}' for each in rest) + "}"
-        return f'reading("{operation.method}", {literal}{", " + query if rest else ""})'
+        return f'reading("{operation.method}", {literal}{", " + _query(rest) if rest else ""})'
     body = "definition" if issubclass(operation.request, WholeBody) else f"given({_keywords(rest)})"
     return f'writing("{operation.method}", {literal}, {body}, idempotency_key, once=True)'
+
+
+def _query(parameters: list[Parameter]) -> str:
+    return "{" + ", ".join(f'"{each.field}": {each.name}' for each in parameters) + "}"
 
 
 def _keywords(parameters: list[Parameter]) -> str:

@@ -1,6 +1,6 @@
 """The SDK for programs with an event loop."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -8,7 +8,7 @@ from haldir.client.async_connection import AsyncConnection
 from haldir.client.async_methods import AsyncMethods
 from haldir.client.async_session import AsyncSession
 from haldir.client.client import BASE_URL, TIMEOUT_SECONDS
-from haldir.client.exchange import RETRIES, Request
+from haldir.client.exchange import RETRIES, QueryValue, Request
 
 
 class HaldirAsyncClient(AsyncMethods):
@@ -50,3 +50,6 @@ class HaldirAsyncClient(AsyncMethods):
 
     async def _ask(self, request: Request) -> Any:
         return await self._connection.ask(request)
+
+    def _download(self, path: str, query: Mapping[str, QueryValue]) -> AsyncIterator[bytes]:
+        return self._connection.download(path, **query)

@@ -41,6 +41,8 @@ class AsyncConnection:
         self.base_url = base_url.rstrip("/")
         self._credential = credential
         self._timeout, self._retries = aiohttp.ClientTimeout(timeout_seconds), retries
+        # A download takes as long as it takes; only a silence is too long.
+        self._between_chunks = aiohttp.ClientTimeout(sock_connect=timeout_seconds, sock_read=timeout_seconds)
         self._client: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -65,7 +67,7 @@ class AsyncConnection:
     async def download(self, path: str, **query: QueryValue) -> AsyncIterator[bytes]:
         """Return the body of a 2xx answer as it comes, of any size; raises a HaldirAPIError, also if it breaks off."""
         try:
-            async with self._sending(reading("GET", path, query)) as response:
+            async with self._sending(reading("GET", path, query), self._between_chunks) as response:
                 if response.status // 100 != SUCCESS:
                     raise failure(response.status, parsed(await response.read()))
                 async for chunk in response.content.iter_chunked(CHUNK_BYTES):
@@ -95,9 +97,18 @@ class AsyncConnection:
             raise unreachable(self.base_url, error) from None
         return answered(self.base_url, response.status, bytes(content), response.headers.get("Retry-After"))
 
-    def _sending(self, request: Request) -> "aiohttp.client._RequestContextManager":
+    def _sending(
+        self, request: Request, timeout: aiohttp.ClientTimeout | None = None
+    ) -> "aiohttp.client._RequestContextManager":
         if self._client is None:
             self._client = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
         headers = request.headers(self._credential)
         url = yarl.URL(self.base_url + request.path, encoded=True)
-        return self._client.request(request.method, url, data=request.body, headers=headers, allow_redirects=False)
+        return self._client.request(
+            request.method,
+            url,
+            data=request.body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=timeout or self._timeout,
+        )

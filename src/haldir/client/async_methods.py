@@ -1,16 +1,19 @@
 """The verbs, to be awaited. Made from the catalogue by `make sdk`; change that, not this."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal
 
 from haldir.client import types
-from haldir.client.exchange import Request, given, reading, segment, writing
+from haldir.client.exchange import QueryValue, Request, given, reading, segment, writing
 
 
 class AsyncMethods:
     """Every public verb of Haldir. What is None is not sent."""
 
     async def _ask(self, request: Request) -> Any:
+        raise NotImplementedError
+
+    def _download(self, path: str, query: Mapping[str, QueryValue]) -> AsyncIterator[bytes]:
         raise NotImplementedError
 
     async def create_key(
@@ -462,6 +465,64 @@ class AsyncMethods:
         """Add up what actions were reported to have cost."""
         answer: types.AuditSpend = await self._ask(
             reading("GET", "/v1/audit/spend", {"session_id": session_id, "agent_id": agent_id})
+        )
+        return answer
+
+    def export_audit(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        tool: str | None = None,
+        kind: str | None = None,
+        flagged: bool | None = None,
+        allowed: bool | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
+        format: str | None = None,
+    ) -> AsyncIterator[bytes]:
+        """Export entries, oldest first. What is appended after this was asked is not in it."""
+        return self._download(
+            "/v1/audit/export",
+            {
+                "session_id": session_id,
+                "agent_id": agent_id,
+                "tool": tool,
+                "kind": kind,
+                "flagged": flagged,
+                "allowed": allowed,
+                "since": since,
+                "until": until,
+                "format": format,
+            },
+        )
+
+    async def export_manifest(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        tool: str | None = None,
+        kind: str | None = None,
+        flagged: bool | None = None,
+        allowed: bool | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
+    ) -> types.Manifest:
+        """Return the manifest of what an export with these filters holds."""
+        answer: types.Manifest = await self._ask(
+            reading(
+                "GET",
+                "/v1/audit/export/manifest",
+                {
+                    "session_id": session_id,
+                    "agent_id": agent_id,
+                    "tool": tool,
+                    "kind": kind,
+                    "flagged": flagged,
+                    "allowed": allowed,
+                    "since": since,
+                    "until": until,
+                },
+            )
         )
         return answer
 

@@ -1,11 +1,11 @@
 """The SDK: Haldir's verbs as methods, and a session that ends with its block."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 from haldir.client.connection import Connection
-from haldir.client.exchange import RETRIES, Request
+from haldir.client.exchange import RETRIES, QueryValue, Request
 from haldir.client.methods import Methods
 from haldir.client.session import Session
 
@@ -57,3 +57,6 @@ class HaldirClient(Methods):
 
     def _ask(self, request: Request) -> Any:
         return self._connection.ask(request)
+
+    def _download(self, path: str, query: Mapping[str, QueryValue]) -> Iterator[bytes]:
+        return self._connection.download(path, **query)

@@ -1,16 +1,19 @@
 """The verbs, called and waited for. Made from the catalogue by `make sdk`; change that, not this."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from haldir.client import types
-from haldir.client.exchange import Request, given, reading, segment, writing
+from haldir.client.exchange import QueryValue, Request, given, reading, segment, writing
 
 
 class Methods:
     """Every public verb of Haldir. What is None is not sent."""
 
     def _ask(self, request: Request) -> Any:
+        raise NotImplementedError
+
+    def _download(self, path: str, query: Mapping[str, QueryValue]) -> Iterator[bytes]:
         raise NotImplementedError
 
     def create_key(
@@ -452,6 +455,64 @@ class Methods:
         """Add up what actions were reported to have cost."""
         answer: types.AuditSpend = self._ask(
             reading("GET", "/v1/audit/spend", {"session_id": session_id, "agent_id": agent_id})
+        )
+        return answer
+
+    def export_audit(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        tool: str | None = None,
+        kind: str | None = None,
+        flagged: bool | None = None,
+        allowed: bool | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
+        format: str | None = None,
+    ) -> Iterator[bytes]:
+        """Export entries, oldest first. What is appended after this was asked is not in it."""
+        return self._download(
+            "/v1/audit/export",
+            {
+                "session_id": session_id,
+                "agent_id": agent_id,
+                "tool": tool,
+                "kind": kind,
+                "flagged": flagged,
+                "allowed": allowed,
+                "since": since,
+                "until": until,
+                "format": format,
+            },
+        )
+
+    def export_manifest(
+        self,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        tool: str | None = None,
+        kind: str | None = None,
+        flagged: bool | None = None,
+        allowed: bool | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
+    ) -> types.Manifest:
+        """Return the manifest of what an export with these filters holds."""
+        answer: types.Manifest = self._ask(
+            reading(
+                "GET",
+                "/v1/audit/export/manifest",
+                {
+                    "session_id": session_id,
+                    "agent_id": agent_id,
+                    "tool": tool,
+                    "kind": kind,
+                    "flagged": flagged,
+                    "allowed": allowed,
+                    "since": since,
+                    "until": until,
+                },
+            )
         )
         return answer
 

@@ -374,6 +374,26 @@ class LogSeen(TypedDict):
     root_hash: str
 
 
+class Manifest(TypedDict):
+    """The last line of an export. `sha256` is over the ids of its entries, joined by newlines.
+
+    `generated_at` is not the time of day but the moment that the export speaks of: the end of its period, or the time
+    of the log's newest entry. So the same export has the same bytes, whenever it is made.
+    """
+
+    format_version: int
+    tenant_id: str
+    generated_at: float
+    filters: dict[str, str]
+    count: int
+    first_timestamp: float | None
+    last_timestamp: float | None
+    last_chain_hash: str
+    sha256: str
+    tree_size: int
+    root_hash: str
+
+
 class Metrics(TypedDict):
     """Of this tenant alone. `unique_agents` ever had a session; volumes are of captured payments in USD."""
 

@@ -40,6 +40,13 @@ class EntryFilter(msgspec.Struct, frozen=True):
         }
         return [name for name, wanted in asked.items() if wanted]
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Return what was asked for, by name, as a query spells it."""
+        verdicts = {"flagged": "true" if self.flagged else "", "allowed": _spelled(self.allowed)}
+        asked = {name: getattr(self, name) for name in sorted(_BOUND)} | verdicts
+        return {name: text for name, text in asked.items() if text}
+
     def values_of(self, *conditions: str) -> dict[str, str]:
         """Return what these conditions compare with."""
         return {name: getattr(self, name) for name in conditions if name in _BOUND}
@@ -66,3 +73,7 @@ class EntryPage(msgspec.Struct, frozen=True):
 
     entries: list[LoggedEntry]
     rest: Span | None
+
+
+def _spelled(verdict: bool | None) -> str:  # noqa: FBT001 - a value, no switch.
+    return "" if verdict is None else str(verdict).lower()

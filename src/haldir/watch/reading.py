@@ -27,6 +27,7 @@ class LoggedEntry(msgspec.Struct, frozen=True):
     previous_leaf: bytes
     record: Record
     asked: Asked
+    body: bytes
 
 
 class Unreadable(ValueError):
@@ -36,7 +37,7 @@ class Unreadable(ValueError):
 def logged_entry(bundle: int, slot: int, leaf: bytes, previous_leaf: bytes | None, body: bytes) -> LoggedEntry:
     """Return the entry whose row this is. Raises Unreadable."""
     record, asked = read_body(body)
-    return LoggedEntry(bundle * BUNDLE + slot, leaf, previous_leaf or b"", record, asked)
+    return LoggedEntry(bundle * BUNDLE + slot, leaf, previous_leaf or b"", record, asked, body)
 
 
 def read_body(body: bytes) -> tuple[Record, Asked]:

@@ -1,10 +1,12 @@
-"""`haldir audit`, for those who do not trust the server: its signed head, and proofs out of its log."""
+"""`haldir audit`, for those who keep what they were told: the signed head, proofs, exports."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from haldir.faces.cli.arguments import quoted
+from haldir.faces.cli.audit_filters import asked, narrowed
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import print_fields
 
@@ -39,6 +41,21 @@ def consistency(remote: Remote, first: int, second: int | None) -> None:
     """Print the proof that the log of SECOND entries, by default all, grew out of its FIRST ones."""
     answer = remote.get("/v1/audit/consistency-proof", first=first, second=second)
     remote.show(answer, lambda proof: print_fields(proof.items()))
+
+
+@click.command()
+@narrowed
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option("--manifest", is_flag=True, help="Only tell what the export would hold.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
+@speaks_rest
+def export(remote: Remote, *, file_format: str, manifest: bool, output: Path | None, **filters: Any) -> None:
+    """Export entries, oldest first; the last line of JSONL is the manifest."""
+    query = asked(filters)
+    if manifest:
+        remote.show(remote.get("/v1/audit/export/manifest", **query), lambda told: print_fields(told.items()))
+        return
+    remote.save(remote.download("/v1/audit/export", format=file_format, **query), output)
 
 
 def _print_checkpoint(head: Json) -> None:

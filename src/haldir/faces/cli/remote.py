@@ -42,9 +42,12 @@ class Remote:
                 sys.stdout.buffer.write(chunk)
             return
         part = output.with_name(f"{output.name}.part")
-        with part.open("wb") as file:
-            size_bytes = sum(file.write(chunk) for chunk in chunks)
-        part.replace(output)
+        try:
+            with part.open("wb") as file:
+                size_bytes = sum(file.write(chunk) for chunk in chunks)
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
         self.show({"file": str(output), "bytes": size_bytes}, lambda _: click.echo(f"{output}: {size_bytes} bytes"))
 
 
