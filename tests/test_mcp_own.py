@@ -11,7 +11,7 @@ import pytest
 from haldir.faces.rest.openapi import openapi_document
 from haldir.operations.everything import OPERATIONS
 from harness.haldir import Haldir
-from harness.messages import call, request
+from harness.messages import call, initialize, request
 from harness.official import official_client
 from harness.threads import http_upstream, running_haldir
 from upstreams import raw
@@ -308,3 +308,20 @@ def test_the_page_of_information_names_them(haldir: Haldir) -> None:
     page = haldir.get("/mcp", key=None).body
     assert page["tools"] == TOOLS
     assert page["prompts"] == ["budget-check", "security-audit"]
+
+
+@pytest.mark.parametrize("door", ["list", "relay", "own", "rest", "call"])
+def test_an_agent_whose_session_was_ended_goes_on_in_the_next_one_by_every_door(haldir: Haldir, door: str) -> None:
+    agent = haldir.rest("POST", "/v1/agents", {"name": f"ended-{door}", "scopes": ["execute"]})
+    first = done(haldir, agent["key"], "getSession")["session_id"]
+    haldir.rest("DELETE", f"/v1/sessions/{first}")
+    answers = {
+        "list": lambda: haldir.rpc("/mcp", request("tools/list"), agent["key"]),
+        "relay": lambda: haldir.rpc("/mcp/up", initialize(), agent["key"]),
+        "own": lambda: haldir.rpc("/mcp", call("getSession"), agent["key"]),
+        "rest": lambda: haldir.get("/v1/secrets", key=agent["key"]),
+        "call": lambda: haldir.rpc("/mcp/up", call("createSession"), agent["key"]),
+    }
+    answer = answers[door]()
+    assert (answer.status, '"isError":true' in answer.raw.decode()) == (200, False), answer
+    assert done(haldir, agent["key"], "getSession")["session_id"] != first

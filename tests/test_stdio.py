@@ -27,6 +27,8 @@ EXTRAS = {
     "haldir_get_tree_head",
     "haldir_get_inclusion_proof",
     "haldir_get_consistency_proof",
+    "haldir_request_approval",
+    "haldir_get_approval_status",
 }
 
 
@@ -105,6 +107,15 @@ def test_an_api_key_has_the_tools_that_only_stdio_clients_know(haldir: Haldir, m
                 assert not answer.is_error, answer
 
     asyncio.run(talk())
+
+
+def test_a_person_is_asked_and_what_they_said_is_read(haldir: Haldir) -> None:
+    with Piped(haldir.url, haldir.token("read")) as piped:
+        asked = call("haldir_request_approval", 1, action="deploy", reason="it is Friday", expires_in_s=60)
+        name = said(piped.ask(asked)["result"])["request_id"]
+        haldir.rest("POST", f"/v1/approvals/{name}/approve")
+        told = said(piped.ask(call("get_approval_status", 2, approval_id=name))["result"])
+        assert (told["status"], told["action"]) == ("approved", "deploy")
 
 
 def entry(haldir: Haldir) -> str:

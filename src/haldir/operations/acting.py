@@ -1,5 +1,7 @@
 """The session a tool call acts in."""
 
+import msgspec
+
 from haldir.gate.model import Agent
 from haldir.journal.command import SYSTEM
 from haldir.kernel import ids
@@ -10,6 +12,7 @@ from haldir.operations.living import find_row, living_session, require_alive
 from haldir.operations.outcomes import allowed_result
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
 
+ENDED = frozenset({"session_expired", "session_revoked", "session_not_found"})
 AGENT_SESSIONS_MAX = 100_000  # Remembered agents: a few megabytes; a forgotten one costs a read.
 
 
@@ -27,6 +30,28 @@ async def acting_session(ctx: Context, caller: Caller) -> str:
     if caller.session_id is None:
         raise InvalidRequest("An API key acts in a session: name it in the header X-Session-ID.", "X-Session-ID")
     return caller.session_id
+
+
+async def in_living_session(ctx: Context, caller: Caller) -> Caller:
+    """Return an agent in a session that lives: the one it was last seen in may have ended since; others as they are.
+
+    It costs a read, which calls of tools are spared: their decision tells. Raises Refused.
+    """
+    if caller.credential.kind != "agent" or caller.session_id is None:
+        return caller
+    try:
+        await living_session(ctx, caller, caller.session_id)
+    except Refused as refused:
+        if refused.refusal not in ENDED:
+            raise
+        return msgspec.structs.replace(caller, session_id=await next_session(ctx, caller))
+    return caller
+
+
+async def next_session(ctx: Context, caller: Caller) -> str:
+    """Return an agent's session after the one it was last seen in ended."""
+    ctx.agent_sessions.pop((caller.tenant, caller.credential.id), None)
+    return await acting_session(ctx, caller)
 
 
 async def _agents_session(ctx: Context, caller: Caller) -> str:

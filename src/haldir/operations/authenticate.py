@@ -13,7 +13,7 @@ from haldir.gate.scopes import key_covers
 from haldir.journal.command import CredentialRef
 from haldir.kernel.errors import Forbidden, InsufficientScope, Refused, Unauthenticated
 from haldir.kernel.ids import credential_sha256
-from haldir.operations.acting import acting_session
+from haldir.operations.acting import acting_session, in_living_session
 from haldir.operations.books import KnownCredential
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
@@ -48,8 +48,11 @@ def may_ask(caller: Caller, operation: Operation) -> bool:
     return operation.scope is None or key_covers(caller.key_scopes, operation.scope)
 
 
-async def authorize(ctx: Context, caller: Caller, operation: Operation) -> None:
-    """Refuse a caller whose credential is dead, or which may not ask for this. A missing scope is recorded."""
+async def authorize(ctx: Context, caller: Caller, operation: Operation) -> Caller:
+    """Return the caller as it is to be served: an agent in a session that lives.
+
+    A dead credential is refused, as is one that may not ask for this; a missing scope is recorded.
+    """
     await _alive(ctx, caller, operation.name)
     if not caller.is_key:
         if not operation.session:
@@ -58,6 +61,10 @@ async def authorize(ctx: Context, caller: Caller, operation: Operation) -> None:
             raise Forbidden(reason)
     elif operation.scope is not None:
         await require_scope(ctx, caller, operation.scope, operation.name)
+    try:
+        return await in_living_session(ctx, caller)
+    except Refused as refused:
+        raise Unauthenticated(_gone(refused)) from refused
 
 
 async def _alive(ctx: Context, caller: Caller, operation: str) -> None:

@@ -13,7 +13,7 @@ from haldir.journal.command import Outcome
 from haldir.kernel import ids, strict_json
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, Unavailable, UpstreamError
 from haldir.kernel.ids import OpId, TenantId
-from haldir.operations.acting import acting_session
+from haldir.operations.acting import ENDED, next_session
 from haldir.operations.books import KnownUpstream
 from haldir.operations.call_commands import Admit, Settle
 from haldir.operations.caller import Caller
@@ -30,7 +30,6 @@ from haldir.vault.reference import REFERENCE_OPENING
 ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
 SETTLE_WAITS_SECONDS = (0.1, 0.5, 2.0)  # A store that restarts is back by then; after that the caller is told.
 ERROR_CHARS_MAX = 500  # An upstream's words in an entry; enough to recognise them.
-ENDED = frozenset({"session_expired", "session_revoked", "session_not_found"})
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -91,8 +90,7 @@ async def admit(ctx: Context, call: ToolCall) -> Admitted:
     admitted, outcome = await _admitted(ctx, call)
     if call.caller.credential.kind == "agent" and outcome.code in ENDED:
         # Its session ended since it was looked up; an agent key acts in the next one.
-        ctx.agent_sessions.pop((call.caller.tenant, call.caller.credential.id), None)
-        session_id = await acting_session(ctx, call.caller)
+        session_id = await next_session(ctx, call.caller)
         admitted, outcome = await _admitted(ctx, msgspec.structs.replace(call, session_id=session_id))
     if not outcome.allowed:
         raise Refused(outcome.code, outcome.reason, call_id=admitted.call_id)

@@ -6,7 +6,7 @@ from haldir.faces.mcp.hop import Asker
 from haldir.gate.model import Session
 from haldir.gate.scopes import covers, key_covers
 from haldir.kernel.errors import Refused
-from haldir.operations.acting import acting_session
+from haldir.operations.acting import acting_session, in_living_session
 from haldir.operations.authenticate import authenticate, require_scope
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
@@ -48,6 +48,11 @@ async def asker_of(ctx: Context, caller: Caller) -> Asker:
     return Asker(caller, await acting_session(ctx, caller))
 
 
+async def lasting_asker_of(ctx: Context, caller: Caller) -> Asker:
+    """Return the caller in its session as `asker_of` does, an agent in one that lives."""
+    return await asker_of(ctx, await in_living_session(ctx, caller))
+
+
 async def acting_of(ctx: Context, caller: Caller) -> Acting | None:
     """Return the living caller in its living session; None for an API key that cannot act in one. Raises Refused."""
     if caller.is_key and (caller.session_id is None or not key_covers(caller.key_scopes, TOOL_SCOPE)):
@@ -58,7 +63,7 @@ async def acting_of(ctx: Context, caller: Caller) -> Acting | None:
 
 async def require_acting(ctx: Context, caller: Caller) -> Acting:
     """Return the living caller in its living session. Raises Refused, or InvalidRequest where there is none."""
-    asker = await asker_of(ctx, caller)
+    asker = await lasting_asker_of(ctx, caller)
     return Acting(asker, await require_living(ctx, asker))
 
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body, read_body
 from haldir.faces.cors import CrossOrigin, named
-from haldir.faces.mcp.asker import asker_of, caller_of
+from haldir.faces.mcp.asker import asker_of, caller_of, lasting_asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
 from haldir.faces.mcp.hop import Asker
@@ -117,7 +117,7 @@ class McpFace:
         return parse(await read_body(receive, self._body_seconds_max, BODY_BYTES_MAX), headers, receive)
 
     async def _asker(self, headers: dict[str, str]) -> Asker:
-        return await asker_of(self._ctx, await caller_of(self._ctx, headers))
+        return await lasting_asker_of(self._ctx, await caller_of(self._ctx, headers))
 
     async def _other(self, scope: Scope, headers: dict[str, str], receive: Receive, reply: Reply) -> None:
         upstream = _upstream_of(scope["path"])

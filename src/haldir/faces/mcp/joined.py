@@ -70,7 +70,8 @@ class Joined:
             answer = await ask(self._ctx, found.asker, found.session, inbound)
             await reply.whole(status_of(answer, inbound), answer)
         else:
-            await _respond(await self._result(caller, acting, inbound), inbound, reply)
+            lasting = acting.asker.caller if acting else caller
+            await _respond(await self._result(lasting, acting, inbound), inbound, reply)
 
     async def _call(self, caller: Caller, inbound: Inbound, reply: Reply) -> None:
         own = self._tools.named(inbound.params["name"])

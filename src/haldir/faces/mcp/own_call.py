@@ -32,9 +32,9 @@ class OwnCalls:
             if self._rate is not None:
                 self._rate.take(caller)
                 self._rate.check(caller)
-            await authorize(self._ctx, caller, tool.operation)
-            request = tool.request(inbound.params.get("arguments", {}), caller)
-            done = await tool.operation.run(self._ctx, caller, request)
+            served = await authorize(self._ctx, caller, tool.operation)
+            request = tool.request(inbound.params.get("arguments", {}), served)
+            done = await tool.operation.run(self._ctx, served, request)
         except (Unauthenticated, Unavailable):
             raise
         except HaldirError as error:

@@ -8,7 +8,7 @@ from typing import final
 from msgspec import UNSET
 from starlette.types import Receive
 
-from haldir.faces.mcp.asker import require_living, require_may_ask
+from haldir.faces.mcp.asker import lasting_asker_of, require_living, require_may_ask
 from haldir.faces.mcp.awaited import AwaitedAnswers
 from haldir.faces.mcp.governed import GovernedCall
 from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
@@ -38,8 +38,10 @@ class Relay:
 
     async def post(self, asker: Asker, upstream_name: str, inbound: Inbound, reply: Reply) -> None:
         """Serve one POSTed message."""
-        hop = await self._hop(asker, inbound.headers, upstream_name, reply)
-        if inbound.kind == "request" and inbound.method == "tools/call":
+        is_call = inbound.kind == "request" and inbound.method == "tools/call"
+        lasting = asker if is_call else await lasting_asker_of(self._ctx, asker.caller)
+        hop = await self._hop(lasting, inbound.headers, upstream_name, reply)
+        if is_call:
             await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers).run()
             return
         session = await require_living(self._ctx, hop.asker)

@@ -82,8 +82,7 @@ class Endpoint:
         if self._rate is not None:
             exchange_of(scope).headers += self._rate.take(caller)
             self._rate.check(caller)
-        await authorize(self._ctx, caller, operation)
-        return caller
+        return await authorize(self._ctx, caller, operation)
 
 
 def method_reply(scope: Scope, methods: str) -> Reply:

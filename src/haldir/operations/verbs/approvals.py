@@ -17,7 +17,7 @@ from haldir.operations.acting import acting_session
 from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
 from haldir.operations.approvals_shown import ApprovalShown, AskedWords, DeciderWords, shown_approvals
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row, require_alive
 from haldir.operations.outcomes import allowed_result
@@ -233,6 +233,13 @@ OPERATIONS = (
         session=True,
         refusals=("session_not_found", "session_expired", "session_revoked", "agent_revoked"),
         tag="approvals",
+        mcp=McpTool(
+            name="haldir_request_approval",
+            effect="adds",
+            aliases=("request_approval",),
+            required=("session_id",),
+            stdio_only=True,
+        ),
     ),
     Operation(
         name="list_pending_approvals",
@@ -256,6 +263,13 @@ OPERATIONS = (
         run=get_approval,
         session=True,
         tag="approvals",
+        mcp=McpTool(
+            name="haldir_get_approval_status",
+            effect="reads",
+            aliases=("get_approval_status",),
+            synonyms={"approval_id": "request_id"},
+            stdio_only=True,
+        ),
     ),
     Operation(
         name="approve_request",
