@@ -10,7 +10,11 @@ from haldir.gate.scopes import covers, key_covers, key_covers_all, parse_key_sco
 from haldir.kernel.errors import InvalidRequest, InvalidScope
 
 RESOURCES = ("admin", "approvals", "audit", "payments", "proxy", "sessions", "vault", "webhooks")
-KEY_SCOPES = ("*", *(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write", "*")))
+KEY_SCOPES = (
+    "*",
+    *(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write", "*")),
+    "approvals:request",
+)
 BOUND = "a scope is 1 to 300 printable characters without spaces"
 
 word = st.sampled_from(["a", "b", "ab", "*", ""])
@@ -33,11 +37,11 @@ def test_a_scope_covers_itself_and_what_begins_with_it_and_a_colon(granted: list
 
 def allows(granted: str) -> set[str]:
     """Return every act that a key scope allows, as resource and one action."""
-    acts = {f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")}
+    acts = {f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")} | {"approvals:request"}
     resource, _, action = granted.partition(":")
     if granted == "*":
         return acts
-    return {f"{resource}:read", f"{resource}:write"} if action in ("write", "*") else {granted}
+    return {act for act in acts if act.startswith(f"{resource}:")} if action in ("write", "*") else {granted}
 
 
 @given(key_scopes, key_scopes)
@@ -64,17 +68,19 @@ def test_key_scopes_are_kept_sorted_once_each_and_without_spaces_around() -> Non
     ("scopes", "message"),
     [
         ([], "scopes must not be empty"),
-        (["audit"], "'audit' is no key scope: * or <resource>:read|write|*"),
-        (["audit:delete"], "'audit:delete' is no key scope: * or <resource>:read|write|*"),
-        (["*", "logs:read"], "'logs:read' is no key scope: * or <resource>:read|write|*"),
-        ([""], "'' is no key scope: * or <resource>:read|write|*"),
-        (["*:read"], "'*:read' is no key scope: * or <resource>:read|write|*"),
+        (["audit"], "'audit' is no key scope"),
+        (["audit:delete"], "'audit:delete' is no key scope"),
+        (["*", "logs:read"], "'logs:read' is no key scope"),
+        ([""], "'' is no key scope"),
+        (["*:read"], "'*:read' is no key scope"),
+        (["audit:request"], "'audit:request' is no key scope"),
     ],
 )
 def test_what_is_no_key_scope_is_refused_by_name(scopes: list[str], message: str) -> None:
     with pytest.raises(InvalidScope) as caught:
         parse_key_scopes(scopes)
-    assert (str(caught.value), caught.value.field) == (message, "scopes")
+    assert str(caught.value).startswith(message)
+    assert caught.value.field == "scopes"
 
 
 @pytest.mark.parametrize(
