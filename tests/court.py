@@ -129,7 +129,7 @@ class Court:
             session_id=session,
             upstream=fields.pop("upstream", "shop"),
             tool=tool,
-            arguments_digest="digest",
+            arguments_digest=fields.pop("arguments_digest", "digest"),
             deadline_ms=30_000,
             **fields,
         )

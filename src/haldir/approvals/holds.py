@@ -4,12 +4,12 @@ Decided within the command that does the thing, under the log head: so one appro
 whatever runs in parallel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 import msgspec
 
-from haldir.approvals.model import NO_RULES, Approval, ApprovalRules, Asked, Hold
+from haldir.approvals.model import Approval, ApprovalRules, Asked, Hold
 from haldir.approvals.rules import Terms, terms_of
 from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
@@ -40,6 +40,11 @@ class Ruling(msgspec.Struct, frozen=True):
     puts: tuple[Row, ...] = ()
     drops: tuple[Row, ...] = ()
 
+    @property
+    def begins(self) -> bool:
+        """Tell whether the request begins to wait with this: then a person will have to see its details."""
+        return self.code == APPROVAL_REQUIRED and self.held is not None and not self.held.again
+
     def refused(self, about: Subject) -> Decision:
         """Return the decision against a request that may not pass."""
         return hold(self.code, self.reason, *self.puts, about=about, result=self.held)
@@ -48,21 +53,25 @@ class Ruling(msgspec.Struct, frozen=True):
 PASSED = Ruling()
 
 
-def hold_needs(rows: WorkingSet, session_id: str, request_digest: str) -> Iterator[Find]:
-    """Name the rows that `ruling` looks at; where there are no rules, there is nothing more to look up."""
+def hold_needs(rows: WorkingSet, session_id: str, digested: Callable[[], str]) -> Iterator[Find]:
+    """Name the rows that `ruling` looks at; where there are no rules, nothing is digested and nothing looked up."""
     yield ApprovalRules.at()
     rules = rows.peek(ApprovalRules)
     if rules is None or not rules.rules:
         return
+    request_digest = digested()
     yield Hold.at(session_id, request_digest)
     held = rows.peek(Hold, session_id, request_digest)
     if held is not None:
         yield Approval.at(held.approval_id)
 
 
-def ruling(rows: WorkingSet, asked: Asked, approval_id: str, used_by: str, now: Micros) -> Ruling:
+def ruling(rows: WorkingSet, asking: Callable[[], Asked], approval_id: str, used_by: str, now: Micros) -> Ruling:
     """Return what rules and approvals make of a request; `approval_id` names the approval that it may begin to need."""
-    rules = rows.get(ApprovalRules) or NO_RULES
+    rules = rows.get(ApprovalRules)
+    if rules is None or not rules.rules:
+        return PASSED
+    asked = asking()
     terms = terms_of(rules, asked)
     if terms is None:
         return PASSED

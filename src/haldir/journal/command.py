@@ -79,6 +79,8 @@ def hold(code: str, reason: str, *puts: Row, about: Subject, result: msgspec.Str
 
 
 STALE = Decision(allowed=False, code="stale", stale=True)
+DETAILS_WANTED = Decision(allowed=False, code="details_wanted", stale=True)
+"""The command must come again with its details: they are kept only where a person will have to see them."""
 
 
 class Command(

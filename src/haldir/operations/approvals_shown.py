@@ -5,15 +5,19 @@ from typing import Any
 
 import msgspec
 
+from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval, Effect, Status
 from haldir.approvals.rules import held_reason
 from haldir.kernel.clock import Micros, unix_seconds
+from haldir.kernel.errors import Refused
 from haldir.kernel.ids import TenantId
 from haldir.kernel.money import wire_amount
 from haldir.operations.context import Context
 from haldir.operations.sealed_parts import opened_parts
 
 POLL_AFTER_SECONDS = 5  # People take longer; `?wait=` costs less and tells at once.
+OPENED_AT_ONCE = 8  # Approvals whose words are opened together: arguments may have a megabyte each.
+PAGE_BYTES_MAX = 4 << 20  # A page ends early rather than hold much more.
 NOTHING_SAID = msgspec.Raw(b"null")
 
 
@@ -87,12 +91,26 @@ def waiting_for(approval_id: str) -> dict[str, Any]:
     }
 
 
+def held_call(refused: Refused) -> dict[str, Any]:
+    """Return what the caller of a held tool reads: as a plain result, for nothing failed (WIRE.md §7)."""
+    said = {"status": APPROVAL_REQUIRED, "reason": refused.reason, "message": refused.kind.hint}
+    return said | waiting_for(refused.approval_id)
+
+
 async def shown_approvals(
     ctx: Context, tenant: TenantId, approvals: Sequence[Approval], now: Micros
 ) -> list[ApprovalShown]:
-    """Return the approvals as they are shown."""
-    said = await opened_parts(ctx, tenant, (digest for each in approvals for digest in _digests(each)))
-    return [_shown(each, said, now) for each in approvals]
+    """Return the approvals as they are shown; fewer of them if what was said of them would fill more than a page."""
+    shown: list[ApprovalShown] = []
+    size = 0
+    for start in range(0, len(approvals), OPENED_AT_ONCE):
+        some = approvals[start : start + OPENED_AT_ONCE]
+        said = await opened_parts(ctx, tenant, (digest for each in some for digest in _digests(each)))
+        shown += [_shown(each, said, now) for each in some]
+        size += sum(map(len, said.values()))
+        if size > PAGE_BYTES_MAX:
+            break
+    return shown
 
 
 def _digests(approval: Approval) -> Iterator[str]:

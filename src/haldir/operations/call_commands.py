@@ -3,17 +3,22 @@
 Identity, policy and money meet here; all of it is decided from rows under the log head.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
-from haldir.gate.liveness import chain, foreign_refusal, session_refusal
+from haldir.approvals.holds import hold_needs, ruling
+from haldir.approvals.model import Asked
+from haldir.gate.liveness import chain, foreign_refusal, openers, session_refusal
 from haldir.gate.model import Session
 from haldir.gate.scopes import covers
-from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
+from haldir.journal.command import DETAILS_WANTED, STALE, Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
+from haldir.kernel import canonical, ids
 from haldir.kernel.clock import MILLISECOND, SECOND, Micros
+from haldir.kernel.ids import OpId
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.ledger.budgets import budgets_of, reserved, resolution, resolved, spend_refusal
 from haldir.ledger.model import Budget, Reservation
@@ -44,7 +49,9 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
 class Admit(Command, frozen=True, tag="call.admit"):
     """Let one tool call through, or not, and set its price aside on the session and all above it.
 
-    `fault` is a refusal that was certain before the journal was asked, as (code, reason).
+    `fault` is a refusal that was certain before the journal was asked, as (code, reason). `harmless_sha256` is the
+    hash of the definition by which the tool destroys nothing; empty if it does not say so. `details_digest` names
+    the arguments sealed for whoever has to approve them.
     """
 
     LISTED = True
@@ -59,6 +66,8 @@ class Admit(Command, frozen=True, tag="call.admit"):
     deadline_ms: int
     charge: Charge = Charge()
     fault: tuple[str, str] | None = None
+    harmless_sha256: str = ""
+    details_digest: str = ""
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from family_needs(rows, self.session_id)
@@ -68,6 +77,9 @@ class Admit(Command, frozen=True, tag="call.admit"):
         for pending in self.judgement.pending:
             if holder := self._holder(rows, pending.when):
                 yield RateWindow.at(pending.policy_id, holder)
+        upstream, tool = rows.peek(Upstream, self.upstream), rows.peek(Tool, self.upstream, self.tool)
+        if upstream is not None and tool is not None:
+            yield from hold_needs(rows, self.session_id, lambda: self._request_digest(upstream, tool))
 
     def subject(self) -> Subject:
         return Subject(self.session_id, "", self.upstream, self.tool)
@@ -88,7 +100,39 @@ class Admit(Command, frozen=True, tag="call.admit"):
         refusal, micros = self._price(budgets)
         if refusal or (refusal := spend_refusal(budgets, micros, self.charge.currency)):
             return deny(*refusal, about)
-        return allow(*self._admitted(rows, session, budgets, micros, now), about=about)
+        approval_id = ids.approval_id(OpId(self.op_id))
+        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.call_id, now)
+        if approved.begins and not self.details_digest:
+            return DETAILS_WANTED
+        if approved.code:
+            return approved.refused(about)
+        admitted = self._admitted(rows, session, budgets, micros, now)
+        return allow(*admitted, *approved.puts, drops=approved.drops, about=about)
+
+    def _asked(self, rows: WorkingSet, session: Session) -> Asked:
+        upstream, tool = rows.the(Upstream, self.upstream), rows.the(Tool, self.upstream, self.tool)
+        return Asked(
+            effect="call",
+            session_id=session.id,
+            agent_id=session.agent_id,
+            asked_by=str(self.asked_by),
+            openers=openers(rows, session),
+            request_digest=self._request_digest(upstream, tool),
+            details_digest=self.details_digest,
+            policy_epoch=self.judgement.epoch,
+            upstream=self.upstream,
+            tool=self.tool,
+            action="tool_call",
+            amount_micros=None if self.charge.fault else self.charge.micros,
+            currency=self.charge.currency,
+            destructive=self.harmless_sha256 != tool.pinned_sha256,
+        )
+
+    def _request_digest(self, upstream: Upstream, tool: Tool) -> str:
+        """Return what an approval is bound to: this tool as pinned, of this very server, its arguments and price."""
+        where = upstream.name, upstream.config_digest, tool.name, tool.pinned_sha256
+        asked = "call", *where, self.arguments_digest, self.charge.micros, self.charge.currency
+        return hashlib.sha256(canonical.encode(asked)).hexdigest()
 
     def _stale(self, rows: WorkingSet, now: Micros) -> bool:
         epoch = rows.get(PolicyEpoch)

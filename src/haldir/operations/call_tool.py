@@ -4,14 +4,14 @@ What is true after a crash at each line is said where it stands.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from haldir.journal.command import Outcome
+from haldir.journal.command import DETAILS_WANTED, Outcome
 from haldir.kernel import ids, strict_json
-from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, Unavailable, UpstreamError
+from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Unavailable, UpstreamError
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.acting import ENDED, next_session
 from haldir.operations.books import KnownUpstream
@@ -19,12 +19,15 @@ from haldir.operations.call_commands import Admit, Settle
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
+from haldir.operations.outcomes import refused
 from haldir.operations.policies import PoliciesUnavailable
 from haldir.operations.price import charge_of
 from haldir.operations.upstreams import discover, known_upstream
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Judgement
+from haldir.proxy.definition import Definition
 from haldir.proxy.model import DEADLINE_SECONDS, Call
+from haldir.storage.rows import Part
 from haldir.vault.reference import REFERENCE_OPENING
 
 ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
@@ -57,6 +60,7 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 Forward = Callable[[str, float], Awaitable[CallEnd]]
+Fault = tuple[str, str]
 
 
 async def call_tool(ctx: Context, call: ToolCall, forward: Forward) -> CallEnd:
@@ -93,7 +97,7 @@ async def admit(ctx: Context, call: ToolCall) -> Admitted:
         session_id = await next_session(ctx, call.caller)
         admitted, outcome = await _admitted(ctx, msgspec.structs.replace(call, session_id=session_id))
     if not outcome.allowed:
-        raise Refused(outcome.code, outcome.reason, call_id=admitted.call_id)
+        raise refused(outcome, admitted.call_id)
     return admitted
 
 
@@ -119,17 +123,21 @@ async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd,
 
 
 async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
-    """Judge and apply Admit, anew for as long as the rules change in between."""
+    """Judge and apply Admit, anew for as long as the rules change in between, and with its arguments if it is held."""
     op_id = ctx.new_op()
     if ctx.ops is not None:  # A request that comes again, after a crash: what was let through once is never again.
         await _refuse_made(ctx, call.caller.tenant, ids.call_id(op_id))
+    parts: list[Part] = []
     for _ in range(ADMIT_TRIES):
-        command = await _judged(ctx, call, op_id)
-        outcome = await ctx.journal.apply(call.caller.tenant, command)
+        command = await _judged(ctx, call, op_id, parts)
+        outcome = await ctx.journal.apply(call.caller.tenant, command, parts)
         if outcome.recalled:  # Another run of the same request was faster, by a hair.
             await _refuse_made(ctx, call.caller.tenant, command.call_id)
         if not outcome.stale:
             return Admitted(command.call_id, op_id, command.deadline_ms / 1000), outcome
+        if outcome.code == DETAILS_WANTED.code:
+            parts = [await _sealed_arguments(ctx, call)]
+            continue
         ctx.upstreams.forget(call.caller.tenant)
         ctx.policies.forget(call.caller.tenant)
     raise Unavailable("The rules kept changing while the call was judged; nothing was decided.")
@@ -145,12 +153,20 @@ async def _refuse_made(ctx: Context, tenant: TenantId, call_id: str) -> None:
     raise AnswerLost(f"The call {call_id} was made and is {made.state}; its answer was lost.", call_id)
 
 
-async def _judged(ctx: Context, call: ToolCall, op_id: OpId) -> Admit:
+async def _sealed_arguments(ctx: Context, call: ToolCall) -> Part:
+    keys = await ctx.keyring.tenant(call.caller.tenant)
+    return keys.seal(strict_json.encode(call.arguments), "call.arguments")
+
+
+async def _judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part]) -> Admit:
     """Gather what is certain before the journal is asked: judgement, price, faults."""
     tenant = call.caller.tenant
     known = await known_upstream(ctx, tenant, call.upstream)
     judgement, fault = await _judgement(ctx, call)
-    fault = fault or _argument_fault(call.arguments) or await _discovery_fault(ctx, call, known)
+    fault = fault or _argument_fault(call.arguments)
+    definition = None
+    if fault is None and known is not None:
+        definition, fault = await _definition(ctx, call, known)
     keys = await ctx.keyring.tenant(tenant)
     return Admit(
         op_id=op_id,
@@ -165,6 +181,8 @@ async def _judged(ctx: Context, call: ToolCall, op_id: OpId) -> Admit:
         charge=charge_of(known.upstream.rule(call.tool) if known else None, call.arguments),
         deadline_ms=round((known.config.deadline_seconds if known else DEADLINE_SECONDS) * 1000),
         fault=fault,
+        harmless_sha256="" if definition is None or definition.destructive else definition.sha256,
+        details_digest=parts[0].digest if parts else "",
     )
 
 
@@ -194,11 +212,10 @@ def _mentions_secret(value: Any) -> bool:
     return False
 
 
-async def _discovery_fault(ctx: Context, call: ToolCall, known: KnownUpstream | None) -> tuple[str, str] | None:
-    """Make sure that the upstream was asked for its tools; a tool that nobody could ask for is no unknown tool."""
-    if known is None:
-        return None
+async def _definition(ctx: Context, call: ToolCall, known: KnownUpstream) -> tuple[Definition | None, Fault | None]:
+    """Return the tool as its upstream describes it; one that nobody could ask for its tools has no unknown tools."""
     discovery = await discover(ctx, call.caller.tenant, known, call.tool)
-    if discovery.error and call.tool not in discovery.definitions:
-        return "upstream_unavailable", f"The upstream {call.upstream!r} cannot be asked: {discovery.error}"
-    return None
+    definition = discovery.definitions.get(call.tool)
+    if discovery.error and definition is None:
+        return None, ("upstream_unavailable", f"The upstream {call.upstream!r} cannot be asked: {discovery.error}")
+    return definition, None

@@ -48,14 +48,13 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from family_needs(rows, self.session_id)
-        yield from hold_needs(rows, self.session_id, self.request_digest)
+        yield from hold_needs(rows, self.session_id, self._request_digest)
 
     def subject(self) -> Subject:
         return Subject(self.session_id)
 
-    @property
-    def request_digest(self) -> str:
-        """What an approval of this payment is bound to: all that it asks for, and no name it bears."""
+    def _request_digest(self) -> str:
+        """Return what an approval of this payment is bound to: all that it asks for, and no name it bears."""
         asked = "payment", self.amount_micros, self.currency, self.description_digest, self.capture
         return hashlib.sha256(canonical.encode(asked)).hexdigest()
 
@@ -69,7 +68,8 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
         budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
         if refusal := spend_refusal(budgets, self.amount_micros, self.currency):
             return deny(*refusal, about)
-        approved = ruling(rows, self._asked(rows, session), ids.approval_id(OpId(self.op_id)), self.payment_id, now)
+        approval_id = ids.approval_id(OpId(self.op_id))
+        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.payment_id, now)
         if approved.code:
             return approved.refused(about)
         reservation = Reservation(self.payment_id, session.id, "payment", self.currency, self.amount_micros, now)
@@ -89,7 +89,7 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
             agent_id=session.agent_id,
             asked_by=str(self.asked_by),
             openers=openers(rows, session),
-            request_digest=self.request_digest,
+            request_digest=self._request_digest(),
             details_digest=self.description_digest,
             action="authorize_payment",
             amount_micros=self.amount_micros,

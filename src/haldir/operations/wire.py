@@ -57,11 +57,13 @@ class WholeBody(msgspec.Struct, frozen=True):
 class StatusResponse(msgspec.Struct, frozen=True):
     """A response that chooses its own status, and whose body the operation wrote.
 
-    The face sends `body`, a JSON object, as it stands; to an error (400 and above) it adds the request_id.
+    The face sends `body`, a JSON object, as it stands; to an error (400 and above) it adds the request_id. One that
+    is not `final` is given anew to whoever sends the same request again: it waits for a person.
     """
 
     status: int
     body: msgspec.Raw
+    final: bool = True
 
 
 def require_period(since: Moment | None, until: Moment | None) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -13,13 +14,17 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """`sha256` is what the tool is pinned by: it covers all of `encoded`, whatever the order of its members."""
+    """`sha256` is what the tool is pinned by: it covers all of `encoded`, whatever the order of its members.
+
+    `destructive` is its own word, and yes where it says nothing, as MCP has it.
+    """
 
     name: str
     description: str
     input_schema: Raw
     sha256: str
     encoded: bytes
+    destructive: bool = True
 
 
 def read_definition(encoded: Raw) -> Definition | None:
@@ -36,4 +41,12 @@ def read_definition(encoded: Raw) -> Definition | None:
     if not isinstance(description, str | None):
         return None
     digest = hashlib.sha256(strict_json.encode(tree)).hexdigest()
-    return Definition(name, description or "", rpc.members(encoded)["inputSchema"], digest, bytes(encoded))
+    schema = rpc.members(encoded)["inputSchema"]
+    return Definition(name, description or "", schema, digest, bytes(encoded), _is_destructive(tree))
+
+
+def _is_destructive(tree: dict[str, Any]) -> bool:
+    hints = tree.get("annotations")
+    if not isinstance(hints, dict):
+        return True
+    return hints.get("readOnlyHint") is not True and hints.get("destructiveHint") is not False

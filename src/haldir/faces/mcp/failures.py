@@ -1,8 +1,10 @@
-"""A call that did not run, or not well, as the tool result its caller reads."""
+"""A call that did not run, or not well, or not yet, as the tool result its caller reads."""
 
-from haldir.faces.mcp.faults import UNAUTHORIZED, tool_failure
+from haldir.approvals.holds import APPROVAL_REQUIRED
+from haldir.faces.mcp.faults import UNAUTHORIZED, tool_answer
 from haldir.faces.mcp.inbound import Inbound
 from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
+from haldir.operations.approvals_shown import held_call
 
 UNSURE = "The tool may have run; the call's record says `indeterminate` if that is not known."
 NOT_SENT = "The tool did not run; nothing was spent."
@@ -11,11 +13,16 @@ CallFailure = Refused | UpstreamError | OutcomeUnknown
 
 
 def failure_of(error: CallFailure, inbound: Inbound, call_id: str) -> bytes:
-    """Return the result for a failed call. Raises the refusal itself where it is of the credential or session."""
+    """Return the result for a call that failed, or waits for a person.
+
+    Raises the refusal itself where it is of the credential or session.
+    """
     match error:
         case Refused():
             if error.kind.status == UNAUTHORIZED:
                 raise error
+            if error.refusal == APPROVAL_REQUIRED:
+                return tool_answer(inbound.id_raw, held_call(error), modern=inbound.is_modern, failed=False)
             said = {
                 "error": error.reason,
                 "code": error.refusal,
@@ -28,4 +35,4 @@ def failure_of(error: CallFailure, inbound: Inbound, call_id: str) -> bytes:
         case UpstreamError():
             hint = UNSURE if error.sent else NOT_SENT
             said = {"error": error.message, "code": error.code, "hint": hint, "call_id": call_id}
-    return tool_failure(inbound.id_raw, said, modern=inbound.is_modern)
+    return tool_answer(inbound.id_raw, said, modern=inbound.is_modern)

@@ -1,5 +1,7 @@
 """What goes wrong at this face, as JSON-RPC and HTTP tell it."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -66,10 +68,10 @@ def rpc_error(request_id: Raw, code: int, message: str, data: object = None) -> 
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error})
 
 
-def tool_failure(request_id: Raw, said: dict[str, str], *, modern: bool) -> bytes:
+def tool_answer(request_id: Raw, said: dict[str, Any], *, modern: bool, failed: bool = True) -> bytes:
     """Return the result of a tool that did not run, or not well: a machine reads it as JSON in its text."""
     content = [{"type": "text", "text": msgspec.json.encode(said).decode()}]
-    result = {"content": content, "isError": True} | ({"resultType": "complete"} if modern else {})
+    result = {"content": content, "isError": failed} | ({"resultType": "complete"} if modern else {})
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "result": result})
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from typing import final
 
 from haldir.faces.mcp.failures import failure_of
-from haldir.faces.mcp.faults import RpcFault, tool_failure
+from haldir.faces.mcp.faults import RpcFault, tool_answer
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import CallerLeft, Inbound
 from haldir.faces.mcp.joined_eras import in_callers_era, status_of
@@ -92,7 +92,7 @@ class JoinedCall:
     def _ended(self, answer: bytes) -> CallEnd:
         ending = rpc.ending_of(answer)
         if ending.error == "input_required" and not self._inbound.is_modern:
-            return CallEnd("voided", tool_failure(self._inbound.id_raw, NEEDS_INPUT, modern=False), ending.error)
+            return CallEnd("voided", tool_answer(self._inbound.id_raw, NEEDS_INPUT, modern=False), ending.error)
         return CallEnd(ending.state, in_callers_era(answer, self._inbound), ending.error)
 
     def _hear(self, message: bytes) -> None:

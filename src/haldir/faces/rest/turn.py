@@ -29,7 +29,8 @@ class Turn(msgspec.Struct, frozen=True):
             members = body.lstrip()[1:].lstrip()
             comma = b"" if members.startswith(b"}") else b","
             body = b'{"request_id":' + encode(self.request_id) + comma + members
-        return Reply(result.status, body, (CHALLENGE,) if result.status == UNAUTHORIZED else ())
+        headers = (CHALLENGE,) if result.status == UNAUTHORIZED else ()
+        return Reply(result.status, body, headers, final=result.final)
 
     def refuse(self, error: HaldirError) -> Reply:
         extras = self.operation.refusal_extras(error) if self.operation.refusal_extras else None

@@ -142,8 +142,9 @@ async def list_pending_approvals(ctx: Context, caller: Caller, request: ListPend
     rows = await read_pending(
         ctx.store, caller.tenant, agent_id=request.agent_id, before=request.cursor, now=now, limit=request.limit
     )
-    next_cursor = rows[-1].id if len(rows) == request.limit else None
-    return PendingListed(len(rows), await shown_approvals(ctx, caller.tenant, rows, now), next_cursor)
+    shown = await shown_approvals(ctx, caller.tenant, rows, now)
+    more = len(rows) == request.limit or len(shown) < len(rows)
+    return PendingListed(len(shown), shown, shown[-1].request_id if more and shown else None)
 
 
 async def approve_request(ctx: Context, caller: Caller, request: DecideRequest) -> Approved:

@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
+from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.kernel import strict_json
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, UpstreamError
+from haldir.operations.approvals_shown import held_call
 from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
@@ -77,6 +79,10 @@ class _RpcError(msgspec.Struct):
 
 
 def _refused(refused: Refused) -> StatusResponse:
+    if refused.refusal == APPROVAL_REQUIRED:
+        content = [{"type": "text", "text": msgspec.json.encode(held_call(refused)).decode()}]
+        held = {"content": content, "isError": False}
+        return StatusResponse(200, msgspec.Raw(msgspec.json.encode(held)), final=False)
     status = refused.kind.status if refused.kind.status == ENDED_STATUS else REFUSED_STATUS
     extras = {"code": refused.refusal, "hint": refused.kind.hint, "call_id": refused.call_id, "blocked_by": "haldir"}
     return _answer(status, refused.reason, extras)
