@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Standard
 
 from court import TENANT, Court, key_ref, told
+from haldir.approvals.commands import ExpireApproval
+from haldir.approvals.holds import Held
 from haldir.client import WebhookVerificationError, verify_webhook_signature
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.kernel.clock import SECOND
 from haldir.kernel.secret import Secret
+from haldir.operations.approval_commands import RequestApproval
 from haldir.proxy.commands import AddPolicy, ObserveTools, RemovePolicy, SeenTool
 from haldir.storage.rows import Entry
 from haldir.webhooks.commands import (
@@ -248,6 +251,40 @@ def test_a_triggered_event_is_a_test_and_can_be_for_one_endpoint_only(court: Cou
     assert (to_all.fields["test"], to_one.fields["test"]) == (True, True)
     assert (to_all.heard_as(1, ("key_created",)), to_all.heard_as(2, ("all",))) == (None, "anomaly")
     assert (to_one.heard_as(1, ("key_created",)), to_one.heard_as(2, ("all",))) == ("anomaly", None)
+
+
+def test_whatever_waits_for_a_person_is_told_with_what_is_asked_and_what_became_of_it(court: Court) -> None:
+    boss, other = court.key("boss"), court.key("other")
+    court.hold_rule("all", approvers=2)
+    court.session("a", "*", agent_id="bot", limit_micros=50 * UNIT)
+    before = len(events(court))
+    held = court.pay("a", 12 * UNIT)
+    assert court.pay("a", 12 * UNIT).code == "approval_required"  # Asked again, it waits as it did.
+    payment = told(held, Held).approval_id
+    court.decide(payment, by=boss)
+    court.decide(payment, by=other)
+    denied_id = told(court.pay("a", 3 * UNIT), Held).approval_id
+    court.decide(denied_id, "deny", by=boss)
+    asked = RequestApproval(op_id=court.op(), approval_id="apr_1", session_id="a", action="deploy", ttl_seconds=60)
+    court.apply(asked)
+    court.now += 61 * SECOND
+    court.apply(ExpireApproval(op_id=court.op(), approval_id="apr_1"))
+    found = [(event.kind, event.payload(TENANT, event.kind)) for event in events(court)[before:]]
+    assert [(kind, payload["request_id"]) for kind, payload in found] == [
+        ("approval_requested", payment),
+        ("approval_decided", payment),
+        ("approval_requested", denied_id),
+        ("approval_decided", denied_id),
+        ("approval_requested", "apr_1"),
+        ("approval_expired", "apr_1"),
+    ]
+    first, decided, second, denied, by_itself, _ = [payload for _, payload in found]
+    assert (first["amount"], first["agent_id"], first["session_id"]) == (12.0, "bot", "a")
+    assert (decided["decision"], decided["reason"]) == ("approve", "key:other decided it: approved.")
+    assert second["amount"] == 3.0
+    assert (denied["decision"], denied["asked_by"]) == ("deny", "key:boss")
+    assert (by_itself["action"], by_itself["reason"]) == ("deploy", "A session asks for it.")
+    assert {kind for kind, _ in found} <= set(EVENTS)
 
 
 secrets = st.binary(min_size=1).map(lambda minted: secret_from(Secret(minted.hex())))

@@ -6,6 +6,7 @@ It sees each decision over the rows as they were before it, and what it says sta
 from collections.abc import Iterator
 
 from haldir.approvals.holds import APPROVAL_REQUIRED
+from haldir.approvals.model import Approval
 from haldir.gate.model import Session
 from haldir.journal.command import NOTHING_SEEN, SYSTEM, Command, Decision, Notice, Observation, Observer, Subject
 from haldir.journal.working_set import WorkingSet
@@ -23,12 +24,15 @@ from haldir.watch.tallies import tallied, tally_needs
 
 BUDGET_THRESHOLD = "budget_threshold"
 BUDGET_EXHAUSTED = "budget_exhausted"
+APPROVAL_REQUESTED = "approval_requested"
+APPROVAL_DECIDED = "approval_decided"
+APPROVAL_EXPIRED = "approval_expired"
 WHOLE_PERCENT = 100
 ACTS = (Admit, LogAction, AuthorizePayment)
 
 
 class Guardian(Observer):
-    """Tells of budgets and anomalies, and keeps the tallies."""
+    """Tells of budgets, approvals and anomalies, and keeps the tallies."""
 
     def needs(self, rows: WorkingSet, command: Command) -> Iterator[Find]:
         about = command.subject()
@@ -39,7 +43,7 @@ class Guardian(Observer):
             yield from tally_needs(agent_id, _tool_of(about))
 
     def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
-        notices = tuple(_budget_notices(rows, decision))
+        notices = (*_budget_notices(rows, decision), *_approval_notices(decision, now))
         deed = _deed(rows, command, decision)
         if deed is None:
             return Observation(notices) if notices else NOTHING_SEEN
@@ -84,3 +88,16 @@ def _budget_notices(rows: WorkingSet, decision: Decision) -> Iterator[Notice]:
             yield Notice(BUDGET_EXHAUSTED, row.holder, f"The budget of {row.holder} is spent.")
         elif percent is not None:
             yield Notice(BUDGET_THRESHOLD, row.holder, f"{percent} % of the budget of {row.holder} is spent.")
+
+
+def _approval_notices(decision: Decision, now: Micros) -> Iterator[Notice]:
+    """Tell of approvals that begin to wait, that are decided, and whose time is over; not of one vote of several."""
+    for row in decision.puts:
+        if not isinstance(row, Approval):
+            continue
+        if row.state == "pending" and row.created_at == now and not row.votes:
+            yield Notice(APPROVAL_REQUESTED, row.id, decision.reason or "A session asks for it.")
+        elif row.state in {"approved", "denied"}:
+            yield Notice(APPROVAL_DECIDED, row.id, f"{row.decided_by} decided it: {row.state}.")
+        elif row.state == "expired":
+            yield Notice(APPROVAL_EXPIRED, row.id, f"Nobody used it in time; it was asked for by {row.asked_by}.")

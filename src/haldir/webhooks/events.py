@@ -11,9 +11,11 @@ import msgspec
 from haldir.journal.command import ANOMALY, Notice, Record
 from haldir.kernel.clock import Micros, unix_seconds
 from haldir.kernel.ids import TenantId, entry_id, event_id
+from haldir.kernel.money import wire_amount
 
 EVENTS_PER_ENTRY = 16  # Places an entry takes; the notices of one entry are a handful.
 ALL = "all"
+APPROVAL = "approval_"  # What events about approvals begin with.
 FLAGGED = "flagged"  # WIRE.md §6: another name under which anomalies may be asked for.
 SOURCE = "haldir"
 
@@ -59,7 +61,9 @@ def events_of(index: int, body: bytes) -> list[Event]:
     """Return the events that an entry is."""
     record = msgspec.json.decode(body, type=Record)
     asked = msgspec.json.decode(record.command, type=_Asked)
-    found = [*_from_command(asked, record), *map(_from_notice, record.notices)][:EVENTS_PER_ENTRY]
+    found = [*_from_command(asked, record), *(_from_notice(asked, notice) for notice in record.notices)][
+        :EVENTS_PER_ENTRY
+    ]
     about = {**msgspec.structs.asdict(record.about), "entry_id": entry_id(index), "asked_by": str(asked.asked_by)}
     return [
         Event(
@@ -95,6 +99,9 @@ class _Asked(msgspec.Struct, frozen=True):
     reason: str = ""
     webhook_id: int | None = None
     event: str = ""
+    action: str = ""
+    verdict: str = ""
+    amount_micros: int | None = None
 
 
 class _Result(msgspec.Struct, frozen=True):
@@ -171,5 +178,14 @@ def _from_command(asked: _Asked, record: Record) -> Iterator[Told]:
             yield told
 
 
-def _from_notice(notice: Notice) -> Told:
-    return notice.kind, {"subject": notice.about, "reason": notice.reason}
+def _from_notice(asked: _Asked, notice: Notice) -> Told:
+    if not notice.kind.startswith(APPROVAL):
+        return notice.kind, {"subject": notice.about, "reason": notice.reason}
+    amount = None if asked.amount_micros is None else wire_amount(asked.amount_micros)
+    return notice.kind, {
+        "request_id": notice.about,
+        "reason": notice.reason,
+        "action": asked.action,
+        "amount": amount,
+        "decision": asked.verdict,
+    }
