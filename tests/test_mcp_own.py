@@ -325,3 +325,14 @@ def test_an_agent_whose_session_was_ended_goes_on_in_the_next_one_by_every_door(
     answer = answers[door]()
     assert (answer.status, '"isError":true' in answer.raw.decode()) == (200, False), answer
     assert done(haldir, agent["key"], "getSession")["session_id"] != first
+
+
+def test_a_payment_that_waits_for_a_person_is_an_answer_and_goes_through_once_they_approved(tmp_path: Path) -> None:
+    with running_haldir(tmp_path) as haldir:
+        haldir.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 10})
+        asked = {"session_id": haldir.session("read", spend_limit=50)["session_id"], "amount": 20}
+        held = done(haldir, haldir.key, "authorizePayment", **asked)
+        assert (held["authorized"], held["code"]) == (False, "approval_required")
+        haldir.rest("POST", f"/v1/approvals/{held['request_id']}/approve")
+        assert done(haldir, haldir.key, "authorizePayment", **asked)["authorized"] is True
+        assert done(haldir, haldir.key, "authorizePayment", **asked)["code"] == "approval_required"
