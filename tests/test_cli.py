@@ -240,6 +240,16 @@ def test_the_log_is_exported_to_a_file_or_to_whoever_reads_on(server: CliServer,
     assert not list(tmp_path.glob("none*"))
 
 
+def test_evidence_is_written_as_json_and_as_markdown(server: CliServer, tmp_path: Path) -> None:
+    pack = json.loads(server.run("audit", "evidence").stdout)
+    assert (pack["audit"]["verified"], pack["period"]["since"][:4]) == (True, "1970")
+    file = tmp_path / "evidence.md"
+    assert server.run("audit", "evidence", "--markdown", "-o", str(file)).exit_code == 0
+    assert file.read_text().startswith("# Evidence for tenant ")
+    assert server.run("audit", "evidence", "--until", "2999-01-01").exit_code == 4
+    assert "log_signed" in server.run("audit", "score").stdout
+
+
 def test_what_actions_cost_is_told_by_tool(server: CliServer) -> None:
     assert server.answer("audit", "spend", "--agent", "nobody")["action_count"] == 0
     assert "all 0 actions" in server.run("audit", "spend", "--session", "ses_x").stdout

@@ -528,6 +528,29 @@ class Methods:
         )
         return answer
 
+    def compliance_evidence(
+        self, since: float | str | None = None, until: float | str | None = None, format: str | None = None
+    ) -> types.EvidencePack:
+        """Gather the evidence of a period, signed: the same bytes each time, once the period is over."""
+        answer: types.EvidencePack = self._ask(
+            reading("GET", "/v1/compliance/evidence", {"since": since, "until": until, "format": format})
+        )
+        return answer
+
+    def compliance_evidence_manifest(
+        self, since: float | str | None = None, until: float | str | None = None
+    ) -> types.EvidenceManifest:
+        """Return the digests of the evidence of a period, and its signature."""
+        answer: types.EvidenceManifest = self._ask(
+            reading("GET", "/v1/compliance/evidence/manifest", {"since": since, "until": until})
+        )
+        return answer
+
+    def compliance_score(self) -> types.ComplianceScore:
+        """Say how many of the named criteria are met by what is set up now."""
+        answer: types.ComplianceScore = self._ask(reading("GET", "/v1/compliance/score"))
+        return answer
+
     def add_upstream(
         self,
         name: str,

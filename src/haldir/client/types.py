@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 
+class Access(TypedDict):
+    """Decisions of the period, by kind of command, and why refusals were refused."""
+
+    entries: int
+    allowed: dict[str, int]
+    refused: dict[str, int]
+    refusals_by_code: dict[str, int]
+
+
 class ActionLogged(TypedDict):
     logged: bool
     entry_id: str
@@ -39,6 +48,15 @@ class AgentShown(TypedDict):
 class AgentsListed(TypedDict):
     agents: list[AgentShown]
     count: int
+
+
+class Alerting(TypedDict):
+    """Rules and receivers at the period's end, and what was out of the ordinary in it."""
+
+    anomaly_rules: int
+    webhooks: int
+    flagged_entries: int
+    notices: dict[str, int]
 
 
 class AnomalyRuleAdded(TypedDict):
@@ -136,12 +154,37 @@ class ApprovalShown(TypedDict):
     used_by: str
 
 
+class Approvals(TypedDict):
+    """Rules at the period's end, and what people were asked in it."""
+
+    rules: int
+    requested: int
+    decided: int
+    expired: int
+
+
 class Approved(TypedDict):
     """`approved` false: it counts, and `missing` more must approve."""
 
     approved: bool
     request_id: str
     missing: int
+
+
+class Audit(TypedDict):
+    """The log at the period's end, signed, and the proof that it grew out of what it was at the period's beginning.
+
+    `verified` says what reading the whole log came to when the pack was made; `faults` is empty unless it was altered.
+    """
+
+    hashing: str
+    tree_size: int
+    root_hash: str
+    checkpoint: str
+    verifier_key: str
+    consistency: ConsistencyShown | None
+    verified: bool
+    faults: list[str]
 
 
 class AuditPage(TypedDict):
@@ -219,6 +262,13 @@ class Checked(TypedDict):
     scope: str
 
 
+class ComplianceScore(TypedDict):
+    """The share of criteria that are met, in percent; each counts the same, and says what it looked at."""
+
+    score: int
+    criteria: list[Criterion]
+
+
 class ConsistencyProof(TypedDict):
     algorithm: str
     first_size: int
@@ -226,6 +276,22 @@ class ConsistencyProof(TypedDict):
     first_root: str
     second_root: str
     consistency_path: list[str]
+
+
+class ConsistencyShown(TypedDict):
+    first_size: int
+    first_root: str
+    second_size: int
+    second_root: str
+    path: list[str]
+
+
+class Criterion(TypedDict):
+    """One thing that was looked at; `means` says what it takes to meet it."""
+
+    name: str
+    met: bool
+    means: str
 
 
 class DayUsed(TypedDict):
@@ -272,6 +338,19 @@ class Descendants(TypedDict):
     truncated: bool
 
 
+class Encryption(TypedDict):
+    """How what is stored is protected, and how often the tenant's key was renewed until the period's end."""
+
+    sealed_with: str
+    key_hierarchy: str
+    credentials_stored_as: str
+    digests: str
+    tenant_key_versions: int
+    secrets_stored: int
+    secrets_deleted: int
+    secrets_revealed: int
+
+
 class EntryShown(TypedDict):
     """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command."""
 
@@ -316,6 +395,55 @@ class EventsReplayed(TypedDict):
     next_since: float | None
 
 
+class EvidenceManifest(TypedDict):
+    """What a pack holds: the SHA-256 of the canonical JSON of each section, and the signature over them all."""
+
+    format_version: int
+    tenant_id: str
+    period: PeriodShown
+    sections: list[SectionDigest]
+    signature: EvidenceSignature
+
+
+class EvidencePack(TypedDict):
+    format_version: int
+    tenant_id: str
+    period: PeriodShown
+    identity: Identity
+    access: Access
+    encryption: Encryption
+    audit: Audit
+    spend: Spend
+    approvals: Approvals
+    alerting: Alerting
+    signature: EvidenceSignature
+
+
+class EvidenceSignature(TypedDict):
+    """By the key that signs the log's heads, over the canonical JSON of the pack without its `signature`."""
+
+    algorithm: str
+    public_key: str
+    key_id: str
+    sha256: str
+    signature: str
+
+
+class EvidencedAgent(TypedDict):
+    name: str
+    scopes: list[str]
+    created_at: str
+    revoked_at: str | None
+
+
+class EvidencedKey(TypedDict):
+    prefix: str
+    name: str
+    scopes: list[str]
+    created_at: str
+    revoked_at: str | None
+
+
 class FindingShown(TypedDict):
     problem: str
     message: str
@@ -325,6 +453,17 @@ class FindingShown(TypedDict):
 class FourEyesSet(TypedDict):
     four_eyes: bool
     version: int
+
+
+class Identity(TypedDict):
+    """Keys and agents as they stood at the period's end, oldest first; sessions as they came and went in it."""
+
+    keys: list[EvidencedKey]
+    keys_total: int
+    agents: list[EvidencedAgent]
+    agents_total: int
+    sessions_opened: int
+    sessions_revoked: int
 
 
 class InclusionProof(TypedDict):
@@ -494,6 +633,13 @@ class PendingListed(TypedDict):
     next_cursor: str | None
 
 
+class PeriodShown(TypedDict):
+    """`since` belongs to it, `until` does not."""
+
+    since: str
+    until: str
+
+
 class PoliciesListed(TypedDict):
     """Each policy is its definition, with `policy_id` and `created_at`."""
 
@@ -568,6 +714,11 @@ class SecretsListed(TypedDict):
     next_cursor: str | None
 
 
+class SectionDigest(TypedDict):
+    name: str
+    sha256: str
+
+
 class SessionCreated(TypedDict):
     """`token` is shown once. `spend_limit` null is unlimited; `expires_at` 0 is until revoked."""
 
@@ -639,6 +790,15 @@ class SessionsListed(TypedDict):
     sessions: list[SessionListed]
     count: int
     next_cursor: str | None
+
+
+class Spend(TypedDict):
+    """Money as texts. `reported` is what agents said that their actions cost; the rest was spent from budgets."""
+
+    reported: str
+    reported_by_tool: dict[str, str]
+    spent_on_calls: dict[str, str]
+    spent_on_payments: dict[str, str]
 
 
 class Status(TypedDict):

@@ -65,6 +65,11 @@ class Signer:
         """Return the signature over a tree head as older clients verify it (WIRE.md §4, tree-head)."""
         return self._key.sign(f"sth:{size}:{root.hex()}:{signed_at}".encode("ascii"))
 
+    def document(self, canonical_json: bytes) -> bytes:
+        """Return the signature over a JSON object; neither a checkpoint nor a tree head begins like one."""
+        assert canonical_json.startswith(b"{")
+        return self._key.sign(canonical_json)
+
     def verifier_key(self, tenant: TenantId) -> str:
         """Return what a verifier of signed notes is configured with."""
         name = self._name(tenant)

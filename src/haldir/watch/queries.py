@@ -62,6 +62,14 @@ WHERE tenant = :tenant AND kind = 'day' AND name >= :first AND name < :after ORD
 BUSIEST = """
 SELECT name, actions FROM tally WHERE tenant = :tenant AND kind = :kind ORDER BY actions DESC, name LIMIT :limit
 """
+BODIES = f"""
+SELECT entry.body FROM entry WHERE entry.tenant = :tenant {WITHIN}
+ORDER BY entry.bundle, entry.slot LIMIT :limit
+"""
+COUNT_OF_KIND = f"""
+SELECT count(*) FROM entry WHERE entry.tenant = :tenant
+{INDEXED["kind"]} AND entry.code || '' = '' {WITHIN}
+"""
 REPORTED = """
 SELECT tool, cost_micros, actions FROM reported_spend WHERE tenant = :tenant AND holder = :holder
 ORDER BY tool LIMIT :limit
@@ -167,6 +175,18 @@ async def all_days(reader: Reader, tenant: TenantId) -> Tally:
 async def busiest(reader: Reader, tenant: TenantId, kind: TallyKind, limit: int) -> dict[str, int]:
     """Return which agents or tools did most, and how much, the busiest first."""
     return dict(await reader.fetch(BUSIEST, tenant=tenant, kind=kind, limit=limit))
+
+
+async def read_bodies(reader: Reader, tenant: TenantId, span: Span, limit: int) -> list[bytes]:
+    """Return up to `limit` entries of a stretch, oldest first, as they stand in the log."""
+    found = await reader.fetch(BODIES, tenant=tenant, limit=limit, **_bounds(span))
+    return [body for (body,) in found]
+
+
+async def count_allowed(reader: Reader, tenant: TenantId, kind: str, span: Span) -> int:
+    """Count the commands of a kind that were allowed; for kinds that are rare."""
+    found = await reader.fetch(COUNT_OF_KIND, tenant=tenant, kind=kind, **_bounds(span))
+    return int(found[0][0])
 
 
 async def reported_spend(reader: Reader, tenant: TenantId, holder: str, limit: int) -> list[ReportedSpend]:

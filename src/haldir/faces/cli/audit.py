@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from haldir.faces.cli.audit_filters import asked, narrowed
-from haldir.faces.cli.audit_proofs import consistency, export, prove, tree_head
+from haldir.faces.cli.audit_proofs import consistency, evidence, export, prove, score, tree_head
 from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain, print_table
@@ -76,7 +76,7 @@ def verify(remote: Remote) -> None:
         sys.exit(CHECK_FAILED)
 
 
-for command in (tree_head, prove, consistency, export):
+for command in (tree_head, prove, consistency, export, evidence, score):
     audit.add_command(command)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from haldir.faces.cli.arguments import quoted
-from haldir.faces.cli.audit_filters import asked, narrowed
+from haldir.faces.cli.audit_filters import asked, narrowed, of_period
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
-from haldir.faces.cli.screen import print_fields
+from haldir.faces.cli.screen import plain, print_fields
 
 
 @click.command("tree-head")
@@ -56,6 +56,31 @@ def export(remote: Remote, *, file_format: str, manifest: bool, output: Path | N
         remote.show(remote.get("/v1/audit/export/manifest", **query), lambda told: print_fields(told.items()))
         return
     remote.save(remote.download("/v1/audit/export", format=file_format, **query), output)
+
+
+@click.command()
+@of_period
+@click.option("--markdown", is_flag=True, help="Write Markdown, to be read, instead of the JSON that is signed.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
+@speaks_rest
+def evidence(remote: Remote, *, markdown: bool, output: Path | None, since: str | None, until: str | None) -> None:
+    """Gather the signed evidence of a period, by default of everything until now."""
+    file_format = "markdown" if markdown else "json"
+    chunks = remote.download("/v1/compliance/evidence", format=file_format, since=since, until=until)
+    remote.save(chunks, output)
+
+
+@click.command()
+@speaks_rest
+def score(remote: Remote) -> None:
+    """Show which criteria of a good setup are met."""
+    remote.show(remote.get("/v1/compliance/score"), _print_score)
+
+
+def _print_score(answer: Json) -> None:
+    click.echo(f"score: {answer['score']} of 100")
+    for each in answer["criteria"]:
+        click.echo(f"  {'met    ' if each['met'] else 'NOT MET'}  {plain(each['name'])}: {plain(each['means'])}")
 
 
 def _print_checkpoint(head: Json) -> None:
