@@ -58,7 +58,7 @@ class CheckpointFile:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        self._notes = {read.tenant: note for read, note in _read_notes(path)}
+        self._notes = {read.tenant: note for read, note in read_notes(path)}
         self._seen = self._written = 0
         self._hurry = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -146,7 +146,8 @@ def refuse_smaller(witness: Witness, tenant: TenantId, size: int) -> None:
         )
 
 
-def _read_notes(path: Path) -> list[tuple[Checkpoint, str]]:
+def read_notes(path: Path) -> list[tuple[Checkpoint, str]]:
+    """Return the checkpoints in a file, with their text; none where there is no file. Raises WitnessDamaged."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

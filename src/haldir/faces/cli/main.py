@@ -30,6 +30,7 @@ COMMANDS = {
     "ready": ("haldir.faces.cli.server:ready", "Whether Haldir is ready for requests."),
     "approvals": ("haldir.faces.cli.approvals:approvals", "What waits for a person, and the rules that hold it."),
     "mcp": ("haldir.faces.cli.mcp:mcp", "Haldir as an MCP server over standard input and output."),
+    "verify": ("haldir.faces.cli.verify:verify", "Check a proof or an export against a kept checkpoint, offline."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
 }
 READER_GONE = 141  # As a shell says of a program that was ended by SIGPIPE.
