@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from haldir.faces.cli.arguments import Amount, JsonFile, given
 from haldir.faces.cli.audit_filters import asked, narrowed
 from haldir.faces.cli.audit_proofs import consistency, evidence, export, prove, score, tree_head
 from haldir.faces.cli.endings import CHECK_FAILED
@@ -66,6 +67,21 @@ def spend(remote: Remote, *, session_id: str | None, agent_id: str | None) -> No
     remote.show(remote.get("/v1/audit/spend", session_id=session_id, agent_id=agent_id), _print_spend)
 
 
+@audit.command("log")
+@click.argument("session_id")
+@click.argument("action")
+@click.option("--tool", default="", help="With which tool.")
+@click.option("--cost", type=Amount(), help="What it cost, in USD.")
+@click.option("--details", type=JsonFile(), help="A file with more, as a JSON object.")
+@speaks_rest
+def log_action(
+    remote: Remote, *, session_id: str, action: str, tool: str, cost: float | None, details: Json | None
+) -> None:
+    """Report that SESSION_ID did ACTION."""
+    body = given(session_id=session_id, action=action, tool=tool, cost_usd=cost, details=details)
+    remote.show(remote.post("/v1/audit", body), _print_logged)
+
+
 @audit.command()
 @speaks_rest
 def verify(remote: Remote) -> None:
@@ -113,6 +129,11 @@ def _print_spend(answer: Json) -> None:
     more = [("...", "")] if answer["tools_left_out"] else []
     total = (f"all {answer['action_count']} actions", amount(answer["total_usd"]))
     print_table(("tool", "USD"), [*rows, *more, total], empty="")
+
+
+def _print_logged(answer: Json) -> None:
+    flagged = f", flagged: {answer['flag_reason']}" if answer["flagged"] else ""
+    click.echo(plain(f"{answer['entry_id']}{flagged}"))
 
 
 def _print_verdict(answer: Json) -> None:

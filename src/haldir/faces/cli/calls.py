@@ -1,8 +1,10 @@
 """`haldir call`: tool calls, and a person's word on those whose outcome is not known."""
 
+import json
+
 import click
 
-from haldir.faces.cli.arguments import Amount, given, quoted
+from haldir.faces.cli.arguments import Amount, JsonFile, given, quoted
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
 
@@ -12,6 +14,17 @@ STATES = ("open", "posted", "voided", "indeterminate")
 @click.group()
 def call() -> None:
     """Tool calls, and those whose outcome is unknown."""
+
+
+@call.command("tool")
+@click.argument("tool")
+@click.option("--session", "session_id", required=True, help="Session to act in.")
+@click.option("--arguments", type=JsonFile(), help="A file with the tool's arguments, as a JSON object.")
+@speaks_rest
+def call_tool(remote: Remote, *, tool: str, session_id: str, arguments: Json | None) -> None:
+    """Call TOOL, named as UPSTREAM.TOOL, and print what it answers."""
+    body = {"tool": tool, "session_id": session_id, "arguments": arguments or {}}
+    remote.show(remote.post("/v1/proxy/call", body), _print_result)
 
 
 @call.command("list")
@@ -39,6 +52,11 @@ def resolve(remote: Remote, call_id: str, verdict: str, amount_posted: float | N
     """Say how an indeterminate call ended: post if it took effect, void if it did not."""
     answer = remote.post(f"/v1/calls/{quoted(call_id)}/resolve", given(state=verdict, amount=amount_posted))
     remote.show(answer, lambda _: click.echo(f"Call {plain(call_id)} is resolved: {verdict}."))
+
+
+def _print_result(answer: Json) -> None:
+    for block in answer["content"]:
+        click.echo(plain(block["text"]) if block.get("type") == "text" else json.dumps(block))
 
 
 def _print_calls(answer: Json) -> None:

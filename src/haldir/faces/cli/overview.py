@@ -1,4 +1,4 @@
-"""`haldir overview`: what goes on, what waits for a person, what is wrong; once, or for as long as one watches."""
+"""`haldir overview` and `haldir metrics`: what goes on, what waits for a person, what is wrong."""
 
 import time
 
@@ -20,6 +20,13 @@ def overview(remote: Remote, *, watch: bool) -> None:
         time.sleep(WATCH_SECONDS)
         answer = remote.get("/v1/admin/overview")
         remote.show(answer, _print_anew)
+
+
+@click.command()
+@speaks_rest
+def metrics(remote: Remote) -> None:
+    """Count what the tenant has and did."""
+    remote.show(remote.get("/v1/metrics"), lambda answer: print_fields(answer.items()))
 
 
 def _print_anew(answer: Json) -> None:
