@@ -76,6 +76,8 @@ def openapi_document(operations: Sequence[Operation]) -> Schema:
     )
     schemas, components = msgspec.json.schema_components([*types, Error], schema_hook=custom_schema, ref_template=REF)
     named: dict[type, Schema] = dict(zip([*types, Error], schemas, strict=True))
+    for kind in {each.request for each in operations if each.method in BODY_METHODS} & named.keys():
+        _let_null_be_absence(_resolved(named[kind], components))
     paths: dict[str, Schema] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _verb(operation, named, components)
@@ -103,6 +105,14 @@ def openapi_document(operations: Sequence[Operation]) -> Schema:
             },
         },
     }
+
+
+def _let_null_be_absence(schema: Schema) -> None:
+    """Have the members of a body that may be left out take null, which says the same (WIRE.md §2)."""
+    for name, member in schema.get("properties", {}).items():
+        takes_any = not {"type", "anyOf", "enum", "$ref"} & member.keys()
+        if name not in schema.get("required", []) and not takes_any and member.get("type") != "object":
+            schema["properties"][name] = {"anyOf": [member, {"type": "null"}]}
 
 
 def _verb(operation: Operation, named: dict[type, Schema], components: Schema) -> Schema:
