@@ -4,8 +4,8 @@ What is true after a crash at each line is said where it stands.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 
@@ -14,35 +14,17 @@ from haldir.kernel import ids, strict_json
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Unavailable, UpstreamError
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.acting import ENDED, next_session
-from haldir.operations.books import KnownUpstream
-from haldir.operations.call_commands import Admit, Settle
-from haldir.operations.caller import Caller
+from haldir.operations.call_commands import Settle
 from haldir.operations.context import Context
+from haldir.operations.judged_call import ToolCall, judged
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import refused
-from haldir.operations.policies import PoliciesUnavailable
-from haldir.operations.price import charge_of
-from haldir.operations.upstreams import discover, known_upstream
-from haldir.policy.facts import Facts
-from haldir.policy.judgement import Judgement
-from haldir.proxy.definition import Definition
-from haldir.proxy.model import DEADLINE_SECONDS, Call
+from haldir.proxy.model import Call
 from haldir.storage.rows import Part
-from haldir.vault.reference import REFERENCE_OPENING
 
 ADMIT_TRIES = 3  # The rules changed that often while one call was judged: somebody is rewriting them.
 SETTLE_WAITS_SECONDS = (0.1, 0.5, 2.0)  # A store that restarts is back by then; after that the caller is told.
 ERROR_CHARS_MAX = 500  # An upstream's words in an entry; enough to recognise them.
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """What is asked: one tool of one upstream, by a caller, in a session. `arguments` is a strict_json tree."""
-
-    caller: Caller
-    session_id: str
-    upstream: str
-    tool: str
-    arguments: dict[str, Any]
 
 
 class CallEnd(msgspec.Struct, frozen=True):
@@ -60,7 +42,6 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 Forward = Callable[[str, float], Awaitable[CallEnd]]
-Fault = tuple[str, str]
 
 
 async def call_tool(ctx: Context, call: ToolCall, forward: Forward) -> CallEnd:
@@ -129,7 +110,7 @@ async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
         await _refuse_made(ctx, call.caller.tenant, ids.call_id(op_id))
     parts: list[Part] = []
     for _ in range(ADMIT_TRIES):
-        command = await _judged(ctx, call, op_id, parts)
+        command = await judged(ctx, call, op_id, parts)
         outcome = await ctx.journal.apply(call.caller.tenant, command, parts)
         if outcome.recalled:  # Another run of the same request was faster, by a hair.
             await _refuse_made(ctx, call.caller.tenant, command.call_id)
@@ -156,66 +137,3 @@ async def _refuse_made(ctx: Context, tenant: TenantId, call_id: str) -> None:
 async def _sealed_arguments(ctx: Context, call: ToolCall) -> Part:
     keys = await ctx.keyring.tenant(call.caller.tenant)
     return keys.seal(strict_json.encode(call.arguments), "call.arguments")
-
-
-async def _judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part]) -> Admit:
-    """Gather what is certain before the journal is asked: judgement, price, faults."""
-    tenant = call.caller.tenant
-    known = await known_upstream(ctx, tenant, call.upstream)
-    judgement, fault = await _judgement(ctx, call)
-    fault = fault or _argument_fault(call.arguments)
-    definition = None
-    if fault is None and known is not None:
-        definition, fault = await _definition(ctx, call, known)
-    keys = await ctx.keyring.tenant(tenant)
-    return Admit(
-        op_id=op_id,
-        asked_by=call.caller.credential,
-        call_id=ids.call_id(op_id),
-        session_id=call.session_id,
-        upstream=call.upstream,
-        upstream_version=known.upstream.version if known else 0,
-        tool=call.tool,
-        arguments_digest=keys.digest("arguments", strict_json.encode(call.arguments)),
-        judgement=judgement,
-        charge=charge_of(known.upstream.rule(call.tool) if known else None, call.arguments),
-        deadline_ms=round((known.config.deadline_seconds if known else DEADLINE_SECONDS) * 1000),
-        fault=fault,
-        harmless_sha256="" if definition is None or definition.destructive else definition.sha256,
-        details_digest=parts[0].digest if parts else "",
-    )
-
-
-async def _judgement(ctx: Context, call: ToolCall) -> tuple[Judgement, tuple[str, str] | None]:
-    try:
-        policies = await ctx.policies.current(call.caller.tenant)
-    except PoliciesUnavailable as error:
-        return Judgement(error.epoch), (error.code, error.message)
-    facts = Facts(call.upstream, call.tool, call.arguments, call.session_id, "", ctx.clock())
-    return policies.judge(facts), None
-
-
-def _argument_fault(arguments: Any) -> tuple[str, str] | None:
-    if not _mentions_secret(arguments):
-        return None
-    return "secret_reference", "The arguments hold a secret reference, and this Haldir cannot fill it yet."
-
-
-def _mentions_secret(value: Any) -> bool:
-    match value:
-        case str():
-            return REFERENCE_OPENING in value
-        case dict():
-            return any(REFERENCE_OPENING in name or _mentions_secret(item) for name, item in value.items())
-        case list():
-            return any(_mentions_secret(item) for item in value)
-    return False
-
-
-async def _definition(ctx: Context, call: ToolCall, known: KnownUpstream) -> tuple[Definition | None, Fault | None]:
-    """Return the tool as its upstream describes it; one that nobody could ask for its tools has no unknown tools."""
-    discovery = await discover(ctx, call.caller.tenant, known, call.tool)
-    definition = discovery.definitions.get(call.tool)
-    if discovery.error and definition is None:
-        return None, ("upstream_unavailable", f"The upstream {call.upstream!r} cannot be asked: {discovery.error}")
-    return definition, None

@@ -11,8 +11,9 @@ from haldir.faces.mcp.hop import Posted
 from haldir.faces.mcp.inbound import CallerLeft
 from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
-from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
+from haldir.operations.call_tool import CallEnd, call_tool
 from haldir.operations.context import Context
+from haldir.operations.judged_call import ToolCall
 from haldir.proxy import message as rpc
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, DISTRUSTED, EVENT_STREAM, JSON, REDIRECTED, SERVER_FAULT, Exchange
 from haldir.proxy.sse import Event, frame, with_data

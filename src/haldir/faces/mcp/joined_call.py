@@ -14,8 +14,9 @@ from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.faces.mcp.reply import Reply
 from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.books import KnownUpstream
-from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
+from haldir.operations.call_tool import CallEnd, call_tool
 from haldir.operations.context import Context
+from haldir.operations.judged_call import ToolCall
 from haldir.operations.upstreams import upstreams_of
 from haldir.proxy import message as rpc
 from haldir.proxy.exchange import EVENT_STREAM

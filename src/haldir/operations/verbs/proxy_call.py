@@ -8,10 +8,11 @@ from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.kernel import strict_json
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.approvals_shown import held_call
-from haldir.operations.call_tool import CallEnd, ToolCall, call_tool
+from haldir.operations.call_tool import CallEnd, call_tool
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
+from haldir.operations.judged_call import ToolCall
 from haldir.operations.upstreams import find_tool, known_upstream
 from haldir.operations.wire import JsonObject, StatusResponse
 from haldir.proxy.message import ending_of, read
