@@ -19,7 +19,7 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Clock, Micros
 from haldir.kernel.ids import TenantId
 from haldir.ledger.model import Budget, Payment, Reservation
-from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
+from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream, UpstreamHealth
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
@@ -57,6 +57,7 @@ STATE: tuple[type[Row], ...] = (
     Tool,
     ToolUsed,
     Upstream,
+    UpstreamHealth,
     Webhook,
     WebhookCount,
 )

@@ -49,6 +49,7 @@ from haldir.proxy.commands import (
     AcceptTool,
     AddPolicy,
     AddUpstream,
+    NoteUpstreamHealth,
     ObserveTools,
     RemovePolicy,
     RemoveUpstream,
@@ -195,6 +196,7 @@ class Story(RuleBasedStateMachine):
         self._ask(AddUpstream, name="gone", transport="http", config_digest="d")
         self._ask(ObserveTools, upstream="gone", tools=(SeenTool("read", "1"),))
         self._ask(AcceptTool, upstream="gone", tool="read", sha256="1")
+        self._ask(NoteUpstreamHealth, upstream="gone", healthy=False, reason="It fails.")
         self._ask(RemoveUpstream, name="gone")
         self._ask(AddAnomalyRule, rule=AnomalyRule("gone", CallRate(1), 0))
         self._ask(RemoveAnomalyRule, rule_id="gone")
@@ -417,6 +419,10 @@ class Story(RuleBasedStateMachine):
             self._ask(AcceptTool, upstream=upstream, tool=tool, sha256=version)
         else:
             self._ask(ObserveTools, upstream=upstream, tools=(SeenTool(tool, version),))
+
+    @rule(upstream=names["upstream"], healthy=st.booleans())
+    def note_health(self, upstream: str, healthy: bool) -> None:  # noqa: FBT001 - as above.
+        self._ask(NoteUpstreamHealth, upstream=upstream, healthy=healthy)
 
     @rule(policy=st.sampled_from(POLICIES), add=st.booleans())
     def change_policies(self, policy: str, add: bool) -> None:  # noqa: FBT001 - as above.

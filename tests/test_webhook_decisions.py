@@ -18,7 +18,16 @@ from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAge
 from haldir.kernel.clock import SECOND
 from haldir.kernel.secret import Secret
 from haldir.operations.approval_commands import RequestApproval
-from haldir.proxy.commands import AddPolicy, ObserveTools, RemovePolicy, SeenTool
+from haldir.proxy.commands import (
+    AddPolicy,
+    HealthNoted,
+    NoteUpstreamHealth,
+    ObserveTools,
+    RemovePolicy,
+    RemoveUpstream,
+    SeenTool,
+)
+from haldir.proxy.model import UpstreamHealth
 from haldir.storage.rows import Entry
 from haldir.webhooks.commands import (
     WEBHOOKS_MAX,
@@ -253,9 +262,26 @@ def test_a_triggered_event_is_a_test_and_can_be_for_one_endpoint_only(court: Cou
     assert (to_one.heard_as(1, ("key_created",)), to_one.heard_as(2, ("all",))) == ("anomaly", None)
 
 
+def test_the_health_of_an_upstream_is_told_once_each_time_it_changes(court: Court) -> None:
+    court.upstream("shop")
+
+    def note(*, healthy: bool, name: str = "shop") -> Any:
+        return court.apply(NoteUpstreamHealth(op_id=court.op(), upstream=name, healthy=healthy, reason="It hangs up."))
+
+    said = [True, False, False, True, True, False]
+    assert [told(note(healthy=each), HealthNoted).changed for each in said] == [False, True, False, True, False, True]
+    assert court.row(UpstreamHealth, "shop") == UpstreamHealth("shop", healthy=False, since=court.now)
+    assert kinds(court) == ["upstream_unhealthy", "upstream_recovered", "upstream_unhealthy"]
+    assert {"upstream": "shop", "reason": "It hangs up."}.items() <= events(court)[0].fields.items()
+    assert note(healthy=False, name="none").code == "upstream_not_found"
+    court.apply(RemoveUpstream(op_id=court.op(), name="shop"))
+    assert court.row(UpstreamHealth, "shop") is None
+
+
 def test_whatever_waits_for_a_person_is_told_with_what_is_asked_and_what_became_of_it(court: Court) -> None:
     boss, other = court.key("boss"), court.key("other")
     court.hold_rule("all", approvers=2)
+    court.upstream()
     court.session("a", "*", agent_id="bot", limit_micros=50 * UNIT)
     before = len(events(court))
     held = court.pay("a", 12 * UNIT)
@@ -263,7 +289,7 @@ def test_whatever_waits_for_a_person_is_told_with_what_is_asked_and_what_became_
     payment = told(held, Held).approval_id
     court.decide(payment, by=boss)
     court.decide(payment, by=other)
-    denied_id = told(court.pay("a", 3 * UNIT), Held).approval_id
+    denied_id = told(court.admit("a", micros=3 * UNIT, details_digest="d"), Held).approval_id
     court.decide(denied_id, "deny", by=boss)
     asked = RequestApproval(op_id=court.op(), approval_id="apr_1", session_id="a", action="deploy", ttl_seconds=60)
     court.apply(asked)
@@ -281,7 +307,7 @@ def test_whatever_waits_for_a_person_is_told_with_what_is_asked_and_what_became_
     first, decided, second, denied, by_itself, _ = [payload for _, payload in found]
     assert (first["amount"], first["agent_id"], first["session_id"]) == (12.0, "bot", "a")
     assert (decided["decision"], decided["reason"]) == ("approve", "key:other decided it: approved.")
-    assert second["amount"] == 3.0
+    assert (second["amount"], second["upstream"], second["tool"]) == (3.0, "shop", "buy")
     assert (denied["decision"], denied["asked_by"]) == ("deny", "key:boss")
     assert (by_itself["action"], by_itself["reason"]) == ("deploy", "A session asks for it.")
     assert {kind for kind, _ in found} <= set(EVENTS)

@@ -41,6 +41,7 @@ from haldir.storage.sqlite_reader import SqliteReader
 from haldir.vault.keyring import Keyring
 from haldir.vault.root import RootKey, create_root_key_file, root_key_from_file, root_key_from_value
 from haldir.workers.deliver import deliver_forever
+from haldir.workers.health import watch_upstreams
 from haldir.workers.sweep import sweep_forever
 
 ROOT_KEY_VARIABLE = "HALDIR_ROOT_KEY"
@@ -178,6 +179,7 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         asyncio.create_task(sweep_forever(ctx)),
         asyncio.create_task(discover_all(ctx)),
         asyncio.create_task(deliver_forever(ctx)),
+        asyncio.create_task(watch_upstreams(ctx)),
     ]
     try:
         yield

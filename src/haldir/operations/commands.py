@@ -23,8 +23,16 @@ from haldir.operations.payment_commands import AuthorizePayment, CapturePayment,
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
-from haldir.proxy.commands import AcceptTool, AddPolicy, AddUpstream, ObserveTools, RemovePolicy, RemoveUpstream
-from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream
+from haldir.proxy.commands import (
+    AcceptTool,
+    AddPolicy,
+    AddUpstream,
+    NoteUpstreamHealth,
+    ObserveTools,
+    RemovePolicy,
+    RemoveUpstream,
+)
+from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream, UpstreamHealth
 from haldir.storage.rows import Credential, Row
 from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
@@ -64,6 +72,7 @@ AnyCommand = (
     | AddUpstream
     | RemoveUpstream
     | ObserveTools
+    | NoteUpstreamHealth
     | AcceptTool
     | AddPolicy
     | RemovePolicy
@@ -106,6 +115,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     Approval,
     Hold,
     Upstream,
+    UpstreamHealth,
     Tool,
     StoredPolicy,
     PolicyEpoch,

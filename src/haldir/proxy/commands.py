@@ -8,7 +8,7 @@ import msgspec
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
-from haldir.proxy.model import PolicyEpoch, StoredPolicy, Tool, ToolRule, Upstream
+from haldir.proxy.model import PolicyEpoch, StoredPolicy, Tool, ToolRule, Upstream, UpstreamHealth
 from haldir.storage.rows import Find
 
 
@@ -57,6 +57,7 @@ class RemoveUpstream(Command, frozen=True, tag="upstream.remove"):
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield Upstream.at(self.name)
         yield Tool.where("upstream", self.name)
+        yield UpstreamHealth.at(self.name)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         about = Subject(upstream=self.name)
@@ -65,7 +66,36 @@ class RemoveUpstream(Command, frozen=True, tag="upstream.remove"):
             return deny("upstream_not_found", f"There is no upstream {self.name!r}.", about)
         if upstream.operator and not self.operator:
             return deny("operator_owned", f"The upstream {self.name!r} is the operator's.", about)
-        return allow(drops=(upstream, *rows.where(Tool, "upstream", self.name)), about=about)
+        health = rows.get(UpstreamHealth, self.name)
+        gone = (upstream, *rows.where(Tool, "upstream", self.name), *([health] if health else []))
+        return allow(drops=gone, about=about)
+
+
+class HealthNoted(msgspec.Struct, frozen=True):
+    """Whether that was news."""
+
+    changed: bool
+
+
+class NoteUpstreamHealth(Command, frozen=True, tag="upstream.health"):
+    """Note that an upstream fails again and again, or that it is well again, so that people hear of it once."""
+
+    upstream: str
+    healthy: bool
+    reason: str = ""
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield Upstream.at(self.upstream)
+        yield UpstreamHealth.at(self.upstream)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        about = Subject(upstream=self.upstream)
+        if rows.get(Upstream, self.upstream) is None:
+            return deny("upstream_not_found", f"There is no upstream {self.upstream!r}.", about)
+        before = rows.get(UpstreamHealth, self.upstream) or UpstreamHealth(self.upstream, healthy=True, since=0)
+        if before.healthy == self.healthy:
+            return allow(about=about, result=HealthNoted(changed=False))
+        return allow(UpstreamHealth(self.upstream, self.healthy, now), about=about, result=HealthNoted(changed=True))
 
 
 class SeenTool(msgspec.Struct, frozen=True):

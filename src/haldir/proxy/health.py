@@ -18,6 +18,7 @@ class Health(msgspec.Struct, frozen=True):
     avg_latency_ms: float = 0.0
     last_check: Micros = 0
     last_error: str = ""
+    failures: int = 0  # In a row, up to now.
 
 
 @final
@@ -26,7 +27,7 @@ class HealthRecord:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._calls = self._errors = 0
+        self._calls = self._errors = self._failures = 0
         self._latency_seconds = 0.0
         self._last_error = ""
         self._last_check: Micros = 0
@@ -34,6 +35,7 @@ class HealthRecord:
     def good(self, latency_seconds: float) -> None:
         """The upstream answered as MCP asks, whatever it said."""
         self._calls += 1
+        self._failures = 0
         self._latency_seconds += latency_seconds
         self._last_error, self._last_check = "", self._clock()
 
@@ -41,9 +43,18 @@ class HealthRecord:
         """The upstream did not answer as MCP asks."""
         self._calls += 1
         self._errors += 1
+        self._failures += 1
         self._last_error, self._last_check = reason, self._clock()
 
     def now(self) -> Health:
         answered = self._calls - self._errors
         average = round(self._latency_seconds / answered * MILLISECONDS, 3) if answered else 0.0
-        return Health(not self._last_error, self._calls, self._errors, average, self._last_check, self._last_error)
+        return Health(
+            not self._last_error,
+            self._calls,
+            self._errors,
+            average,
+            self._last_check,
+            self._last_error,
+            self._failures,
+        )

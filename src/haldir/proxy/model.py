@@ -61,6 +61,16 @@ class UpstreamConfig(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     deadline_seconds: float = DEADLINE_SECONDS
 
 
+class UpstreamHealth(Row, frozen=True):
+    """Whether an upstream was last said to be healthy; without a row it is."""
+
+    TABLE: ClassVar[Table] = Table("upstream_health", key=("upstream",))
+
+    upstream: str
+    healthy: bool
+    since: Micros
+
+
 class Tool(Row, frozen=True):
     """What an upstream offers, pinned by the hash of its whole definition as Haldir first saw it."""
 

@@ -86,6 +86,12 @@ class _By(msgspec.Struct, frozen=True):
         return f"{self.kind}:{self.id}"
 
 
+class _Charge(msgspec.Struct, frozen=True):
+    """What a tool call costs."""
+
+    micros: int | None = None
+
+
 class _Asked(msgspec.Struct, frozen=True):
     """What events tell of a command."""
 
@@ -101,7 +107,9 @@ class _Asked(msgspec.Struct, frozen=True):
     event: str = ""
     action: str = ""
     verdict: str = ""
+    healthy: bool = False
     amount_micros: int | None = None
+    charge: _Charge = _Charge()
 
 
 class _Result(msgspec.Struct, frozen=True):
@@ -129,6 +137,12 @@ def _tools_observed(_asked: _Asked, result: _Result) -> Told | None:
     return ("upstream_quarantined", {"tools": list(result.quarantined)}) if result.quarantined else None
 
 
+def _upstream_health(asked: _Asked, result: _Result) -> Told | None:
+    if not result.changed:
+        return None
+    return "upstream_recovered" if asked.healthy else "upstream_unhealthy", {"reason": asked.reason}
+
+
 def _webhook_disabled(asked: _Asked, result: _Result) -> Told | None:
     if not result.changed:
         return None
@@ -147,6 +161,7 @@ _TELLERS: dict[str, Teller] = {
     "key.create": lambda asked, _result: ("key_created", {"prefix": asked.prefix, "name": asked.name}),
     "key.revoke": lambda asked, _result: ("key_revoked", {"prefix": asked.prefix}),
     "tools.observe": _tools_observed,
+    "upstream.health": _upstream_health,
     "webhook.disable": _webhook_disabled,
     "webhook.trigger": _triggered,
 }
@@ -165,6 +180,8 @@ EVENTS = (
     "policy_changed",
     "session_revoked",
     "upstream_quarantined",
+    "upstream_recovered",
+    "upstream_unhealthy",
     "webhook_disabled",
 )
 
@@ -181,7 +198,8 @@ def _from_command(asked: _Asked, record: Record) -> Iterator[Told]:
 def _from_notice(asked: _Asked, notice: Notice) -> Told:
     if not notice.kind.startswith(APPROVAL):
         return notice.kind, {"subject": notice.about, "reason": notice.reason}
-    amount = None if asked.amount_micros is None else wire_amount(asked.amount_micros)
+    micros = asked.charge.micros if asked.amount_micros is None else asked.amount_micros
+    amount = None if micros is None else wire_amount(micros)
     return notice.kind, {
         "request_id": notice.about,
         "reason": notice.reason,
