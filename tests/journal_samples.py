@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from haldir.approvals.model import Approval, ApprovalRules, Hold
-from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
+from haldir.gate.model import Agent, ApiKey, KeyUse, Request, Session, Tenant
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
 from haldir.journal.journal import Journal
@@ -61,7 +61,7 @@ STATE: tuple[type[Row], ...] = (
     Webhook,
     WebhookCount,
 )
-BESIDE_THE_LOG: tuple[type[Row], ...] = (WebhookDelivery, WebhookProgress, WebhookRetry)
+BESIDE_THE_LOG: tuple[type[Row], ...] = (KeyUse, WebhookDelivery, WebhookProgress, WebhookRetry)
 TABLES: tuple[type[Row], ...] = (*STATE, *BESIDE_THE_LOG, Head, Entry, Tile, Part)
 
 

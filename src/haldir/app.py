@@ -186,6 +186,7 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         if ctx.in_flight:
             await asyncio.wait(ctx.in_flight, timeout=DRAIN_SECONDS)
         await ctx.refusals.flush(everything=True)
+        await ctx.key_uses.store(ctx.store, ctx.clock(), everything=True)
     finally:
         for worker in workers:
             worker.cancel()

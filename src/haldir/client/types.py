@@ -494,6 +494,8 @@ class KeyRevoked(TypedDict):
 
 
 class KeyShown(TypedDict):
+    """`last_used` is right to the minute; null is never."""
+
     prefix: str
     name: str
     tier: str

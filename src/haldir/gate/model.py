@@ -29,6 +29,15 @@ class ApiKey(Row, frozen=True):
     revoked_at: Micros | None = None
 
 
+class KeyUse(Row, frozen=True):
+    """When a key was last shown, give or take a minute. It stands beside the log: no command reads it."""
+
+    TABLE: ClassVar[Table] = Table("key_use", key=("prefix",))
+
+    prefix: str
+    last_used_at: Micros
+
+
 class Agent(Row, frozen=True):
     """A named workload and the template of its sessions. Its key acts in `session_id` while that lives."""
 

@@ -54,6 +54,8 @@ async def authorize(ctx: Context, caller: Caller, operation: Operation) -> Calle
     A dead credential is refused, as is one that may not ask for this; a missing scope is recorded.
     """
     await _alive(ctx, caller, operation.name)
+    if caller.is_key:
+        ctx.key_uses.saw(caller.tenant, caller.credential.id, ctx.clock())
     if not caller.is_key:
         if not operation.session:
             reason = "A session can act only as itself; this needs an API key."

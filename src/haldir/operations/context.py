@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from haldir.gate.key_uses import KeyUses
 from haldir.journal.journal import Journal
 from haldir.kernel import ids
 from haldir.kernel.clock import Clock, Micros
@@ -54,6 +55,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_token: Secret[str] | None = None
     directory: Directory = msgspec.field(default_factory=Directory)
     upstreams: UpstreamBook = msgspec.field(default_factory=UpstreamBook)
+    key_uses: KeyUses = msgspec.field(default_factory=KeyUses)
     agent_sessions: dict[tuple[TenantId, str], AgentSession] = {}
     in_flight: set["asyncio.Task[Any]"] = msgspec.field(default_factory=set)
     requests: RequestBook = msgspec.field(default_factory=RequestBook)

@@ -5,10 +5,10 @@ import hmac
 import msgspec
 
 from haldir.gate.commands import CreateKey, RevokeKey
-from haldir.gate.model import ApiKey
+from haldir.gate.model import ApiKey, KeyUse
 from haldir.gate.scopes import parse_key_scopes
 from haldir.kernel import ids, strict_json
-from haldir.kernel.clock import unix_seconds
+from haldir.kernel.clock import Micros, unix_seconds
 from haldir.kernel.errors import InvalidPrefix, InvalidRequest, InvalidScope, NotFound, Refused, Unauthenticated
 from haldir.operations.authenticate import require_scope
 from haldir.operations.caller import Caller
@@ -45,6 +45,8 @@ class ListKeysRequest(msgspec.Struct, frozen=True):
 
 
 class KeyShown(msgspec.Struct, frozen=True):
+    """`last_used` is right to the minute; null is never."""
+
     prefix: str
     name: str
     tier: str
@@ -95,10 +97,8 @@ async def create_key(ctx: Context, caller: Caller | None, request: CreateKeyRequ
 async def list_keys(ctx: Context, caller: Caller, _request: ListKeysRequest) -> KeysListed:
     """List the tenant's keys by prefix, newest first; never the keys themselves."""
     rows = sorted(await all_rows(ctx, caller.tenant, ApiKey), key=lambda row: row.created_at, reverse=True)
-    keys = [
-        KeyShown(row.prefix, row.name, TIER, row.scopes, unix_seconds(row.created_at), row.revoked_at is not None)
-        for row in rows
-    ]
+    used = {row.prefix: row.last_used_at for row in await all_rows(ctx, caller.tenant, KeyUse)}
+    keys = [_shown(row, max(used.get(row.prefix, 0), ctx.key_uses.last(caller.tenant, row.prefix))) for row in rows]
     return KeysListed(keys, len(keys))
 
 
@@ -114,6 +114,18 @@ async def revoke_key(ctx: Context, caller: Caller, request: RevokeKeyRequest) ->
             raise NotFound(refused.reason) from refused
         raise
     return KeyRevoked(revoked=True, prefix=request.prefix)
+
+
+def _shown(row: ApiKey, last_used_at: Micros) -> KeyShown:
+    return KeyShown(
+        row.prefix,
+        row.name,
+        TIER,
+        row.scopes,
+        unix_seconds(row.created_at),
+        row.revoked_at is not None,
+        unix_seconds(last_used_at) if last_used_at else None,
+    )
 
 
 def _require_bootstrap(ctx: Context, token: str | None) -> None:
