@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from haldir.approvals.commands import AddApprovalRule, DecideApproval, RemoveApprovalRule, SetFourEyes
+from haldir.approvals.holds import Held
 from haldir.gate.model import Session
 from haldir.journal.command import Record
 from haldir.kernel import ids
-from haldir.kernel.clock import HOUR
+from haldir.kernel.clock import HOUR, SECOND
 from haldir.kernel.ids import OpId
 from haldir.operations.approval_commands import RequestApproval
+from haldir.operations.call_commands import Admit
 from haldir.operations.commands import AnyCommand
 from haldir.operations.payment_commands import AuthorizePayment
 
@@ -35,6 +39,8 @@ class _People:
                 self.change(command)
             case RequestApproval() if record.allowed:
                 self.begin(command.approval_id, None, record, command)
+            case Admit():
+                self.admit(record, command)
             case AuthorizePayment():
                 self.pay(record, command)
             case DecideApproval() if record.allowed:
@@ -84,11 +90,33 @@ class _People:
         elif record.code == "approval_denied":
             assert [each["denied"] for _, each in counts] == [True]
 
+    def admit(self, record: Record, command: Admit) -> None:
+        charge = command.charge
+        where = (command.session_id, command.upstream, command.tool, command.arguments_digest)
+        exactly = (*where, charge.micros, charge.currency, command.judgement.epoch)
+        holding = self.holding(charge.micros)
+        if record.allowed and holding:
+            approved = [
+                each
+                for each in self.waiting.values()
+                if each["exactly"] == exactly
+                and each["version"] == self.version
+                and record.at < each["ends"]
+                and not (each["used"] or each["denied"])
+                and len(each["by"]) >= max(rule.approvers for rule in holding)
+            ]
+            approved[-1]["used"] = True
+        elif record.code == "approval_required":
+            assert holding
+            held = msgspec.json.decode(record.result, type=Held)
+            if not held.again:
+                self.begin(held.approval_id, exactly, record, command)
+
     def begin(
-        self, approval_id: str, exactly: Any, record: Record, command: AuthorizePayment | RequestApproval
+        self, approval_id: str, exactly: Any, record: Record, command: AuthorizePayment | RequestApproval | Admit
     ) -> None:
-        ttl = HOUR if isinstance(command, AuthorizePayment) else command.ttl_seconds * 1_000_000
-        holding = self.holding(command.amount_micros)
+        ttl = command.ttl_seconds * SECOND if isinstance(command, RequestApproval) else HOUR
+        holding = self.holding(command.charge.micros if isinstance(command, Admit) else command.amount_micros)
         chain = [self.sessions[command.session_id], *map(self.sessions.get, self.sessions[command.session_id].lineage)]
         self.waiting[approval_id] = {
             "exactly": exactly,

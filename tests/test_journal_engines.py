@@ -289,20 +289,22 @@ class Story(RuleBasedStateMachine):
         amounts_asked=st.lists(st.sampled_from([3, 4, 4, 9]), min_size=1, max_size=3),
         verdicts=st.lists(st.sampled_from(["approve", "approve", "deny"]), max_size=2),
         approvers=st.sampled_from([1, 1, 2]),
+        calls=st.booleans(),
         ends=st.booleans(),
     )
-    def pay_what_is_held(
-        self, session_id: str | None, amounts_asked: list[int], verdicts: list[Any], **how: Any
-    ) -> None:
-        """Ask for the same payments time and again, while people say this and that."""
-        session_id = session_id or self._session("alpha", ("spend",), None, 2_000, None)
+    def have_it_held(self, session_id: str | None, amounts_asked: list[int], verdicts: list[Any], **how: Any) -> None:
+        """Ask for the same payments or calls time and again, while people say this and that."""
+        session_id = session_id or self._session("beta", ("spend", "execute"), None, 2_000, None)
         rule_id = f"r{next(self.numbers)}"
         said: dict[str, Any] = {"rule_kind": "spend_over", "threshold_micros": 3, "approvers": how["approvers"]}
         self._ask(AddApprovalRule, CredentialRef("key", "hld_0"), rule_id=rule_id, **said)
         for verdict in (*verdicts, "approve", "approve"):
             for amount in amounts_asked:
-                payment_id = f"auth_{next(self.numbers)}"
-                self._ask(AuthorizePayment, payment_id=payment_id, session_id=session_id, amount_micros=amount)
+                if how["calls"]:
+                    self._admit(session_id, "bank", "pay", amount, SYSTEM)
+                else:
+                    payment_id = f"auth_{next(self.numbers)}"
+                    self._ask(AuthorizePayment, payment_id=payment_id, session_id=session_id, amount_micros=amount)
                 approval_id = ids.approval_id(OpId(self.asked[-1].op_id))
                 for asker in ("hld_0", "hld_0", "hld_y"):
                     self._ask(DecideApproval, CredentialRef("key", asker), approval_id=approval_id, verdict=verdict)
@@ -545,6 +547,7 @@ class Story(RuleBasedStateMachine):
             ),
             deadline_ms=5_000,
             charge=Charge(cost, ruled=ruled),
+            details_digest="arguments",
         )
         return call_id
 

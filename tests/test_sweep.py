@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from haldir.app import open_context, wall_clock
+from haldir.approvals.model import Approval
 from haldir.gate.model import Request
 from haldir.journal.command import CredentialRef
 from haldir.kernel.clock import DAY, MINUTE, SECOND, Micros
@@ -22,6 +23,7 @@ from haldir.operations.outcomes import allowed
 from haldir.operations.refusals import SINGLE_ENTRIES_PER_MINUTE
 from haldir.operations.requests import Named, Work, answered_once
 from haldir.operations.tenants import first_tenant
+from haldir.operations.verbs.approvals import RequestApprovalRequest, request_approval
 from haldir.operations.verbs.audit import QueryAuditRequest, query_audit
 from haldir.operations.verbs.calls import CallNamed, ResolveCallRequest, get_call, resolve_call
 from haldir.operations.verbs.sessions import CreateSessionRequest, SessionNamed, create_session, get_session
@@ -156,5 +158,22 @@ def test_what_was_kept_for_the_retries_of_a_request_is_erased_after_a_day(settin
         size = (await ctx.journal.head(caller.tenant)).size
         await sweep(ctx)
         assert (await ctx.journal.head(caller.tenant)).size == size  # Nothing to forget is nothing to record.
+
+    played(settings, story)
+
+
+def test_an_approval_that_nobody_gave_in_time_is_closed(settings: Settings) -> None:
+    async def story(ctx: Context, caller: Caller, clock: Clock) -> None:
+        session = await create_session(ctx, caller, CreateSessionRequest("a"))
+        asked = [
+            await request_approval(ctx, caller, RequestApprovalRequest(session_id=session.session_id, ttl=ttl))
+            for ttl in (60, 3600)
+        ]
+        clock.ahead += 61 * SECOND
+        await sweep(ctx)
+        states = {row.id: row.state for row in await rows_of(ctx.store, caller.tenant, Approval)}
+        assert states == {asked[0].request_id: "expired", asked[1].request_id: "pending"}
+        entries = (await query_audit(ctx, caller, QueryAuditRequest(kind="approval.expire"))).entries
+        assert len(entries) == 1
 
     played(settings, story)

@@ -1,8 +1,10 @@
-"""Finds what nobody came back for: calls past their deadline, refusals to be counted, requests to be forgotten."""
+"""Finds what nobody came back for: calls, approvals and requests past their time, and refusals to be counted."""
 
 import asyncio
 import logging
 
+from haldir.approvals.commands import ExpireApproval
+from haldir.approvals.queries import overdue_approvals
 from haldir.gate.queries import outdated_requests
 from haldir.gate.request_commands import KEPT, ForgetRequests
 from haldir.kernel.clock import SECOND, Micros
@@ -14,7 +16,7 @@ from haldir.proxy.queries import overdue_calls
 
 SWEEP_SECONDS = 5.0  # A lapsed call is marked this late at most; its money is set aside meanwhile.
 FORGOTTEN_MAX = 256  # Requests in one entry: a quarter of what it may hold; the rest are found in the next round.
-SWEPT_MAX = 500  # Calls of one tenant in one round; the rest are found in the next.
+SWEPT_MAX = 500  # Calls, or approvals, of one tenant in one round; the rest are found in the next.
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ async def sweep(ctx: Context) -> int:
         try:
             lapsed += await _sweep_tenant(ctx, tenant, deadline_before)
             await _forget_requests(ctx, tenant)
+            await _expire_approvals(ctx, tenant)
         except HaldirError as error:
             _log.warning(
                 "sweep_failed", extra={"event": {"tenant": tenant, "code": error.code, "error": error.message}}
@@ -55,6 +58,12 @@ async def _sweep_tenant(ctx: Context, tenant: TenantId, deadline_before: Micros)
         outcome = await ctx.journal.apply(tenant, Lapse(op_id=ctx.new_op(), call_id=call_id))
         lapsed += outcome.allowed
     return lapsed
+
+
+async def _expire_approvals(ctx: Context, tenant: TenantId) -> None:
+    """Close approvals whose time is over. They let nothing through since then; this tells people, and tidies up."""
+    for approval_id in await overdue_approvals(ctx.store, tenant, ctx.clock(), SWEPT_MAX):
+        await ctx.journal.apply(tenant, ExpireApproval(op_id=ctx.new_op(), approval_id=approval_id))
 
 
 async def _forget_requests(ctx: Context, tenant: TenantId) -> None:
