@@ -65,7 +65,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What tests alone need and others wrote: node, npm's packages, the source of the official server, an older client.
+# What tests alone need and others wrote: node, npm's packages, the source of the official server,
+# an older client, and the published Haldir, whose modules would hide ours.
 $(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VENV)/.ready
 	rm -rf $(OUTSIDE)
 	mkdir -p $(OUTSIDE)
@@ -77,6 +78,8 @@ $(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VEN
 	tar -xzf $(OUTSIDE)/mcp-2.3.0.tar.gz -C $(OUTSIDE) --strip-components=3 mcp-2.3.0/examples/servers/everything-server
 	$(PYTHON) -m venv --without-pip $(OUTSIDE)/old_client
 	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/old_client/bin/python --require-hashes tests/outside/old_client.lock
+	$(PYTHON) -m venv --without-pip $(OUTSIDE)/published
+	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/published/bin/python --require-hashes tests/outside/published.lock
 	touch $@
 
 # The SDK's methods and types, from the catalogue.
@@ -94,5 +97,6 @@ lock:
 	$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) tests/outside/tools.in --output-file tests/outside/tools.lock
 	$(COMPILE) tests/outside/old_client.in --output-file tests/outside/old_client.lock
+	$(COMPILE) tests/outside/published.in --output-file tests/outside/published.lock
 	$(COMPILE) bench/gateways/fastmcp.in --output-file bench/gateways/fastmcp.lock
 	$(COMPILE) bench/gateways/litellm.in --output-file bench/gateways/litellm.lock

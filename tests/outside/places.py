@@ -9,6 +9,8 @@ PACKAGES = OUTSIDE / "node_modules" / "@modelcontextprotocol"
 CONFORMANCE_SUITE = (str(NODE), str(PACKAGES / "conformance" / "dist" / "index.js"))
 EVERYTHING_SERVER = OUTSIDE / "everything-server"
 OLD_PYTHON = OUTSIDE / "old_client" / "bin" / "python"
+PUBLISHED = OUTSIDE / "published" / "bin"
+PUBLISHED_PYTHON = PUBLISHED / "python"
 
 
 def node_server(name: str, *arguments: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Asks an MCP server what standard input says, with whichever official client stands in this interpreter.
 
 Run by the interpreter of the 1.x client: `old_client.py < {"url": …, "token": …, "steps": [[method, argument…], …]}`,
-or with `command` and `env` instead of `url` and `token` for a server that is a program.
+or with `command`, `env` and perhaps `args` instead of `url` and `token` for a server that is a program.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ async def by_http(url: str, token: str) -> AsyncIterator[tuple[Any, Any]]:
 
 
 @asynccontextmanager
-async def by_pipes(command: str, env: dict[str, str]) -> AsyncIterator[tuple[Any, Any]]:
-    async with stdio_client(StdioServerParameters(command=command, env=env)) as streams:
+async def by_pipes(command: str, env: dict[str, str], args: tuple[str, ...] = ()) -> AsyncIterator[tuple[Any, Any]]:
+    async with stdio_client(StdioServerParameters(command=command, args=list(args), env=env)) as streams:
         yield streams[0], streams[1]
 
 
