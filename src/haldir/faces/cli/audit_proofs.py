@@ -61,10 +61,17 @@ def export(remote: Remote, *, file_format: str, manifest: bool, output: Path | N
 @click.command()
 @of_period
 @click.option("--markdown", is_flag=True, help="Write Markdown, to be read, instead of the JSON that is signed.")
+@click.option("--manifest", is_flag=True, help="Only say what the evidence covers, and its digest and signature.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
 @speaks_rest
-def evidence(remote: Remote, *, markdown: bool, output: Path | None, since: str | None, until: str | None) -> None:
+def evidence(
+    remote: Remote, *, markdown: bool, manifest: bool, output: Path | None, since: str | None, until: str | None
+) -> None:
     """Gather the signed evidence of a period, by default of everything until now."""
+    if manifest:
+        told = remote.get("/v1/compliance/evidence/manifest", since=since, until=until)
+        remote.show(told, lambda answer: print_fields(answer.items()))
+        return
     file_format = "markdown" if markdown else "json"
     chunks = remote.download("/v1/compliance/evidence", format=file_format, since=since, until=until)
     remote.save(chunks, output)
