@@ -1,9 +1,10 @@
 """How much was done, by day, agent and tool: counted with each decision, so that nobody counts the log. Pure."""
 
+import functools
 from collections.abc import Iterator
 
 from haldir.journal.working_set import WorkingSet
-from haldir.kernel.clock import Micros, moment
+from haldir.kernel.clock import DAY, Micros, moment
 from haldir.storage.rows import Find
 from haldir.watch.deed import Deed
 from haldir.watch.model import Tally, TallyKind
@@ -26,14 +27,21 @@ def tallied(rows: WorkingSet, deed: Deed, now: Micros, *, flagged: bool) -> Iter
     for kind, name in names:
         if name:
             before = rows.get(Tally, kind, name) or Tally(kind, name)
-            yield before.but(
-                actions=before.actions + deed.acts,
-                refused=before.refused + (deed.acts and not deed.allowed),
-                flagged=before.flagged + flagged,
-                spent_micros=min(before.spent_micros + deed.spent_micros, TOTAL_MICROS_MAX),
+            yield Tally(
+                kind,
+                name,
+                before.actions + deed.acts,
+                before.refused + (deed.acts and not deed.allowed),
+                before.flagged + flagged,
+                min(before.spent_micros + deed.spent_micros, TOTAL_MICROS_MAX),
             )
 
 
 def day_of(now: Micros) -> str:
     """Return the day, UTC, as ISO 8601 spells it: it sorts as time does."""
-    return moment(now).date().isoformat()
+    return _spelled(now // DAY)
+
+
+@functools.lru_cache(maxsize=2)
+def _spelled(day: int) -> str:
+    return moment(day * DAY).date().isoformat()
