@@ -29,6 +29,8 @@ EXTRAS = {
     "haldir_get_consistency_proof",
     "haldir_request_approval",
     "haldir_get_approval_status",
+    "haldir_compliance_score",
+    "haldir_build_evidence_pack",
 }
 
 

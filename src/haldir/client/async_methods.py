@@ -539,11 +539,11 @@ class AsyncMethods:
         return answer
 
     async def compliance_evidence(
-        self, since: float | str | None = None, until: float | str | None = None, format: str | None = None
+        self, since: float | str | None = None, until: float | str | None = None
     ) -> types.EvidencePack:
         """Gather the evidence of a period, signed: the same bytes each time, once the period is over."""
         answer: types.EvidencePack = await self._ask(
-            reading("GET", "/v1/compliance/evidence", {"since": since, "until": until, "format": format})
+            reading("GET", "/v1/compliance/evidence", {"since": since, "until": until})
         )
         return answer
 

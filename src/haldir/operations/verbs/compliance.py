@@ -4,7 +4,7 @@ import msgspec
 
 from haldir.kernel.errors import InvalidFormat
 from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
+from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.compliance_score import Criterion, criteria
 from haldir.operations.context import Context
 from haldir.operations.download import Download, text_file
@@ -76,6 +76,13 @@ OPERATIONS = (
         run=compliance_evidence,
         files=(MARKDOWN_TYPE,),
         tag="compliance",
+        mcp=McpTool(
+            name="haldir_build_evidence_pack",
+            effect="reads",
+            aliases=("build_evidence_pack",),
+            omitted=("format",),
+            stdio_only=True,
+        ),
     ),
     Operation(
         name="compliance_evidence_manifest",
@@ -98,5 +105,6 @@ OPERATIONS = (
         response=ComplianceScore,
         run=compliance_score,
         tag="compliance",
+        mcp=McpTool(name="haldir_compliance_score", effect="reads", aliases=("compliance_score",), stdio_only=True),
     ),
 )
