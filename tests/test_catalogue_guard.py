@@ -14,7 +14,6 @@ import msgspec
 import pytest
 
 import haldir.faces.cli
-from haldir.faces.rest.endpoint import BODY_METHODS
 from haldir.gate.scopes import ACTIONS, ALL, RESOURCES, key_covers
 from haldir.operations.catalogue import Operation
 from haldir.operations.everything import OPERATIONS
@@ -153,7 +152,7 @@ def ask(server: Haldir, operation: Operation, key: str, things: Mapping[str, Any
         or f"{operation.name}.{field.encode_name}" in SAMPLES
     }
     path = BRACED.sub(lambda match: str(inputs.pop(match[0][1:-1])), operation.path)
-    if operation.method in BODY_METHODS:
+    if operation.has_body:
         body = inputs["body"] if issubclass(operation.request, WholeBody) else inputs
         return server.ask(operation.method, path, body, key=key)
     query = "&".join(f"{name}={value}" for name, value in inputs.items())

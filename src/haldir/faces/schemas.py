@@ -10,6 +10,7 @@ from haldir.operations.wire import Amount, Cost, JsonObject, Moment
 Schema = dict[str, Any]
 
 DEFINITION = "#/$defs/{name}"
+NULL = {"type": "null"}
 
 
 def input_schema(request: type[msgspec.Struct]) -> Schema:
@@ -20,6 +21,15 @@ def input_schema(request: type[msgspec.Struct]) -> Schema:
     schema: Schema = definitions.pop(reference["$ref"].rsplit("/", 1)[1])
     del schema["title"]  # The struct's own name, which says nothing to a caller.
     return schema | ({"$defs": definitions} if definitions else {})
+
+
+def let_null_be_absence(schema: Schema) -> None:
+    """Have the members of a body that may be left out take null, which says the same (WIRE.md §2)."""
+    required = schema.get("required", [])
+    for name, member in schema.get("properties", {}).items():
+        takes_it = not {"type", "anyOf", "enum", "$ref"} & member.keys() or NULL in member.get("anyOf", [])
+        if name not in required and not takes_it and member.get("type") != "object":
+            schema["properties"][name] = {"anyOf": [member, NULL]}
 
 
 def custom_schema(kind: type) -> Schema:

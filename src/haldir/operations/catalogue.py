@@ -67,3 +67,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def repeatable(self) -> bool:
         """Tell whether a client may name a request by an Idempotency-Key."""
         return self.method == "POST" and not self.read_only
+
+    @property
+    def has_body(self) -> bool:
+        """Whether its inputs come as a JSON body, and not in the query."""
+        return self.method in {"POST", "PUT"}

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from haldir.faces.mcp.joined_names import JOINT
-from haldir.faces.schemas import Schema, input_schema
+from haldir.faces.schemas import Schema, input_schema, let_null_be_absence
 from haldir.operations.authenticate import may_ask
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Effect, McpTool, Operation
@@ -80,7 +80,10 @@ class OwnTools:
 
 def own_tool(operation: Operation, mcp: McpTool) -> OwnTool:
     """Return an operation as a tool."""
-    schema = _adapted(input_schema(operation.request), mcp)
+    taken = input_schema(operation.request)
+    if operation.has_body:
+        let_null_be_absence(taken)
+    schema = _adapted(taken, mcp)
     required = tuple(dict.fromkeys((*mcp.required, *schema["required"])))
     in_session = tuple(name for name in required if name != SESSION)
     return OwnTool(

@@ -23,7 +23,6 @@ from haldir.operations.download import Download
 from haldir.operations.wire import decode_request
 
 QUERY_FIELDS_MAX = 64  # Far more than any operation has.
-BODY_METHODS = frozenset({"POST", "PUT"})
 
 _BEARER = re.compile(r"\s*bearer\s+", re.IGNORECASE)
 
@@ -59,7 +58,7 @@ class Endpoint:
         body = await read_body(receive, self._body_seconds_max, bytes_max)
         turn = Turn(operation, caller, exchange.request_id)
         try:
-            members = json_object(body) if operation.method in BODY_METHODS else {}
+            members = json_object(body) if operation.has_body else {}
             request = _request(operation, members, query, scope["path_params"])
             name = name_of(scope["headers"]) if operation.repeatable else None
             if name is None:
@@ -124,6 +123,6 @@ def _query(raw: bytes) -> dict[str, str]:
 def _request(
     operation: Operation, members: dict[str, Any], query: dict[str, str], path: dict[str, Any]
 ) -> msgspec.Struct:
-    if operation.method in BODY_METHODS:
+    if operation.has_body:
         query = {name: query[name] for name in operation.from_query if name in query}
     return decode_request(operation.request, members, {**query, **path})

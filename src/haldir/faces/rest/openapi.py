@@ -7,9 +7,8 @@ from importlib.metadata import version
 
 import msgspec
 
-from haldir.faces.rest.endpoint import BODY_METHODS
 from haldir.faces.rest.idempotency import CHARS_MAX, FIELD
-from haldir.faces.schemas import Schema, custom_schema
+from haldir.faces.schemas import Schema, custom_schema, let_null_be_absence
 from haldir.kernel.errors import (
     REFUSALS,
     AnswerLost,
@@ -76,8 +75,8 @@ def openapi_document(operations: Sequence[Operation]) -> Schema:
     )
     schemas, components = msgspec.json.schema_components([*types, Error], schema_hook=custom_schema, ref_template=REF)
     named: dict[type, Schema] = dict(zip([*types, Error], schemas, strict=True))
-    for kind in {each.request for each in operations if each.method in BODY_METHODS} & named.keys():
-        _let_null_be_absence(_resolved(named[kind], components))
+    for kind in {each.request for each in operations if each.has_body} & named.keys():
+        let_null_be_absence(_resolved(named[kind], components))
     paths: dict[str, Schema] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _verb(operation, named, components)
@@ -107,14 +106,6 @@ def openapi_document(operations: Sequence[Operation]) -> Schema:
     }
 
 
-def _let_null_be_absence(schema: Schema) -> None:
-    """Have the members of a body that may be left out take null, which says the same (WIRE.md §2)."""
-    for name, member in schema.get("properties", {}).items():
-        takes_any = not {"type", "anyOf", "enum", "$ref"} & member.keys()
-        if name not in schema.get("required", []) and not takes_any and member.get("type") != "object":
-            schema["properties"][name] = {"anyOf": [member, {"type": "null"}]}
-
-
 def _verb(operation: Operation, named: dict[type, Schema], components: Schema) -> Schema:
     reference = named.get(operation.request, {"type": "object"})
     schema = _resolved(reference, components)
@@ -133,7 +124,7 @@ def _verb(operation: Operation, named: dict[type, Schema], components: Schema) -
     if operation.repeatable:
         verb["parameters"].append(NAMED_BY)
     others = [name for name in schema.get("properties", {}) if name not in in_path]
-    if operation.method in BODY_METHODS:
+    if operation.has_body:
         verb["requestBody"] = _body(reference, schema, others if in_path else None)
         verb["parameters"] += [_parameter(name, "query", schema) for name in operation.from_query]
     else:
