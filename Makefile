@@ -44,6 +44,7 @@ bench: setup
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/relay.py
+	$(BIN)/python bench/rest.py
 	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/growth.py postgres 1000 100000
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import uvloop
+from load import Target
 from postgres import postgres
 
 from haldir.app import open_context
@@ -110,8 +111,8 @@ def main(engine: str, sizes: list[int]) -> None:
 
 def show(settings: Settings, size: int) -> None:
     grown = uvloop.run(grow(settings, size))
-    with serving(settings) as url:
-        client = Client(url, grown.key)
+    with serving(settings) as haldir:
+        client = Client(haldir.url, grown.key)
         client.warm_up()
         pages = [client.milliseconds(path) for path in paths(client, grown)]
         head = client.milliseconds("/v1/audit/tree-head")
@@ -129,13 +130,19 @@ async def grow(settings: Settings, size: int) -> Grown:
     """Fill the log up to `size` entries, and see what more of them cost."""
     async with open_context(settings) as ctx:
         first = await first_tenant(ctx)
-        authors = [Author(ctx, first.tenant, number) for number in range(CALLERS)]
-        missing = size - (await read_head(ctx.store, first.tenant)).size
-        await asyncio.gather(*(act_times(author, missing // CALLERS) for author in authors))
+        authors = await fill(ctx, first.tenant, size)
         by_one = await append(authors[:1])
         by_many = await append(authors)
         log_bytes, hash_seconds = await hashed(ctx, first.tenant)
         return Grown(size, by_many, by_one, log_bytes, hash_seconds, authors[0], first.key.reveal())
+
+
+async def fill(ctx: Context, tenant: TenantId, size: int) -> list[Author]:
+    """Have a log of about `size` entries; return who wrote what was missing."""
+    authors = [Author(ctx, tenant, number) for number in range(CALLERS)]
+    missing = size - (await read_head(ctx.store, tenant)).size
+    await asyncio.gather(*(act_times(author, missing // CALLERS) for author in authors))
+    return authors
 
 
 async def act_times(author: Author, times: int) -> None:
@@ -216,13 +223,13 @@ def cursor(index: int) -> str:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings) -> Iterator[Target]:
     """Run `haldir up` on the same data."""
     command = [sys.executable, "-m", "haldir", "up", "--data", str(settings.data), "--port", "0", "--json"]
     database = {"HALDIR_DATABASE_URL": settings.database_url.reveal()} if settings.database_url else {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | database) as running:
         assert running.stdout is not None
-        yield json.loads(running.stdout.readline())["url"]
+        yield Target(json.loads(running.stdout.readline())["url"], {}, running.pid)
         running.terminate()
 
 

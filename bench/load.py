@@ -7,6 +7,7 @@ import asyncio
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ import uvloop
 
 WARM_UP_SECONDS = 1.0
 OK = 200
+
+Accepted = Callable[[int, bytes], bool]  # Whether an answer, by status and body, is what was asked for.
 
 
 class Target(NamedTuple):
@@ -37,14 +40,27 @@ class Failed(Exception):
     """An answer was not what was asked for."""
 
 
-def measure(target: Target, body: bytes, connections: int, seconds: float) -> Figures:
+def is_result(status: int, body: bytes) -> bool:
+    """Tell whether an MCP request succeeded."""
+    return status == OK and b'"result"' in body and b'"isError":true' not in body
+
+
+class Load(NamedTuple):
+    """What is asked for again and again."""
+
+    body: bytes = b""
+    method: str = "POST"
+    accepted: Accepted = is_result
+
+
+def measure(target: Target, load: Load, connections: int, seconds: float) -> Figures:
     """Ask for so long, after a warm-up on the same connections. Raises Failed."""
-    return uvloop.run(_measure(target, body, connections, seconds))
+    return uvloop.run(_measure(target, load, connections, seconds))
 
 
-def ask_times(target: Target, body: bytes, connections: int, times: int) -> None:
+def ask_times(target: Target, load: Load, connections: int, times: int) -> None:
     """Ask so many times in all. Raises Failed."""
-    uvloop.run(_ask_times(target, body, connections, times))
+    uvloop.run(_ask_times(target, load, connections, times))
 
 
 def memory_mb(pid: int) -> float:
@@ -56,8 +72,8 @@ def memory_mb(pid: int) -> float:
 class Caller(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self, request: bytes, accepted: Accepted) -> None:
+        self._request, self._accepted = request, accepted
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -90,14 +106,14 @@ class Caller(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() == OK and b'"result"' in self._body and b'"isError":true' not in self._body:
+        if self._accepted(self._parser.get_status_code(), self._body):
             self._answer.set_result(None)
         else:
             self._answer.set_exception(Failed(f"{self._parser.get_status_code()} {self._body[:300]!r}"))
 
 
-async def _measure(target: Target, body: bytes, connections: int, seconds: float) -> Figures:
-    callers = await _connect(target, body, connections)
+async def _measure(target: Target, load: Load, connections: int, seconds: float) -> Figures:
+    callers = await _connect(target, load, connections)
     await _ask_on(callers, WARM_UP_SECONDS)
     started, cpu_before = time.perf_counter(), cpu_seconds(target.pid)
     took = await _ask_on(callers, seconds)
@@ -120,23 +136,25 @@ async def _ask_on(callers: list[Caller], seconds: float) -> list[float]:
     return took
 
 
-async def _ask_times(target: Target, body: bytes, connections: int, times: int) -> None:
+async def _ask_times(target: Target, load: Load, connections: int, times: int) -> None:
     async def ask(caller: Caller) -> None:
         for _ in range(times // connections):
             await caller.ask()
         caller.close()
 
-    await asyncio.gather(*map(ask, await _connect(target, body, connections)))
+    await asyncio.gather(*map(ask, await _connect(target, load, connections)))
 
 
-async def _connect(target: Target, body: bytes, connections: int) -> list[Caller]:
+async def _connect(target: Target, load: Load, connections: int) -> list[Caller]:
     parts, loop = urlsplit(target.url), asyncio.get_running_loop()
-    lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
+    place = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"{load.method} {place} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(load.body)}"]
     lines += ["Content-Type: application/json", "Accept: application/json, text/event-stream"]
     lines += [f"{name}: {value}" for name, value in target.headers.items()]
-    request = "\r\n".join((*lines, "", "")).encode() + body
+    request = "\r\n".join((*lines, "", "")).encode() + load.body
     made = [
-        await loop.create_connection(lambda: Caller(request), parts.hostname, parts.port) for _ in range(connections)
+        await loop.create_connection(lambda: Caller(request, load.accepted), parts.hostname, parts.port)
+        for _ in range(connections)
     ]
     return [caller for _, caller in made]
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import parties
-from load import Failed, Figures, Target, ask_times, measure, memory_mb
+from load import Failed, Figures, Load, Target, ask_times, measure, memory_mb
 from parties import CALL, PING, NotThere
 
 CONNECTIONS = (1, 16, 64)
@@ -31,7 +31,7 @@ class Table:
         )
 
     def row(self, name: str, target: Target, body: bytes, connections: int) -> None:
-        found = measure(target, body, connections, self._seconds)
+        found = measure(target, Load(body), connections, self._seconds)
         alone = self._alone.setdefault(connections, found)
         print(
             f"{name:31} {connections:>11} {found.per_second:>8,.0f} {found.per_second / alone.per_second:>8.3f}"
@@ -43,7 +43,7 @@ class Table:
 def main(seconds: float) -> None:
     with parties.upstream() as alone, tempfile.TemporaryDirectory() as data:
         with parties.forwarder(alone) as forwarder, parties.haldir(alone, Path(data)) as haldir:
-            ask_times(haldir, CALL, CALLERS_BEFORE_WEIGHING, CALLS_BEFORE_WEIGHING)
+            ask_times(haldir, Load(CALL), CALLERS_BEFORE_WEIGHING, CALLS_BEFORE_WEIGHING)
             print(f"Haldir holds {memory_mb(haldir.pid):.1f} MB after {CALLS_BEFORE_WEIGHING:,} calls.\n")
             table = Table(seconds)
             for connections in CONNECTIONS:
