@@ -100,14 +100,14 @@ def convene(plugin: object, files: Sequence[str] = ()) -> None:
 
 
 def first_to_fail(items: Sequence[pytest.Item], survey: Survey) -> str | None:
-    """Run tests, each within its bounds, until one fails; return its id. Out of bounds this process ends."""
+    """Run tests, each within its bounds, until one fails; return which and why. Out of bounds this process ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     for item, following in zip_longest(items, items[1:]):
         seconds = survey.seconds[item.nodeid]
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + CPU_TIMES * seconds)
         signal.setitimer(signal.ITIMER_REAL, WAIT_SECONDS + WAIT_TIMES * seconds)
-        if not _passes(item, following):
-            return item.nodeid
+        if (reason := _failure(item, following)) is not None:
+            return f"{item.nodeid}: {reason}"
     return None
 
 
@@ -118,8 +118,9 @@ class _Sparing:
         items[:] = [item for item in items if not SLOW.search(item.nodeid)]
 
 
-def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
-    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+def _failure(item: pytest.Item, following: pytest.Item | None) -> str | None:
+    reports = runtestprotocol(item, log=False, nextitem=following)
+    return next((report.longreprtext for report in reports if report.failed), None)
 
 
 def _traced(lines: dict[str, set[int]], item: pytest.Item) -> bool:
@@ -144,7 +145,7 @@ def _traced(lines: dict[str, set[int]], item: pytest.Item) -> bool:
     threading.settrace(on_call)
     sys.settrace(on_call)
     try:
-        return _passes(item, None)
+        return _failure(item, None) is None
     finally:
         sys.settrace(None)
         threading.settrace(None)
