@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from haldir.journal import journal as journal_module
@@ -14,11 +16,13 @@ from haldir.journal.journal import Figures, Journal
 from haldir.journal.witness import NoWitness
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
-from haldir.kernel.errors import Conflict, Overloaded, Unavailable
+from haldir.kernel.errors import Conflict, Overloaded, PayloadTooLarge, Unavailable
 from haldir.kernel.ids import TenantId
 from haldir.storage.memory import MemoryEngine, MemoryTransaction
 from haldir.storage.rows import Find, Part
 from journal_samples import SIGNER, TENANT, Spend, journal, run_async, ticking
+
+T = TypeVar("T")
 
 
 class Counted(MemoryEngine):
@@ -160,3 +164,41 @@ async def test_the_figures_say_what_was_done_and_what_waits() -> None:
         assert log.figures() == Figures(batches=4, allowed=3, refused=1, failed=4, waiting=1, waiting_bytes=size_bytes)
         await waits
         assert log.figures() == Figures(batches=5, allowed=4, refused=1, failed=4, waiting=0, waiting_bytes=0)
+
+
+class Leaving(MemoryEngine):
+    """A memory engine whose store goes away once it is let on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def run(self, batch: Coroutine[Any, Any, T]) -> T:
+        self.asked.set()
+        batch.close()
+        await self.gate.wait()
+        raise Unavailable("the disk is gone")
+
+
+@run_async
+async def test_one_who_went_away_leaves_nobody_behind_waiting() -> None:
+    engine = Leaving()
+    async with journal(engine) as log:
+        asks = [asyncio.ensure_future(log.apply(TENANT, spend(op_id))) for op_id in ("a", "b", "c")]
+        await engine.asked.wait()
+        asks[0].cancel()
+        await asyncio.sleep(0)
+        engine.gate.set()
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*asks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError, Unavailable, Unavailable]
+
+
+@run_async
+async def test_a_command_may_be_just_as_large_as_its_bound() -> None:
+    empty = len(journal_module._encoded(Spend(op_id="a", holder="h", micros=1, note="x"))) - 1
+    fits = Spend(op_id="a", holder="h", micros=1, note="x" * (journal_module.COMMAND_BYTES_MAX - empty))
+    async with journal(MemoryEngine()) as log:
+        assert (await log.apply(TENANT, fits)).allowed
+        with pytest.raises(PayloadTooLarge):
+            await log.apply(TENANT, msgspec.structs.replace(fits, op_id="b", note=fits.note + "x"))

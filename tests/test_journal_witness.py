@@ -173,6 +173,7 @@ def test_tree_heads_are_signed_as_older_clients_verify_them() -> None:
     key = Ed25519PrivateKey.from_private_bytes(b"k" * 32).public_key()
     key.verify(signature, f"sth:7:{ROOT.hex()}:1800000000".encode())
     assert verify_tree_head(signature, SIGNER.public_key, 7, ROOT, 1_800_000_000)
+    key.verify(SIGNER.document(b'{"a":1}'), b'{"a":1}')
     assert not verify_tree_head(signature, SIGNER.public_key, 8, ROOT, 1_800_000_000)
 
 
