@@ -30,7 +30,8 @@ from haldir.proxy.commands import (
     ToolsObserved,
 )
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, ToolRule, Upstream
-from haldir.storage.rows import Credential
+from haldir.storage.rows import Credential, Part
+from haldir.webhooks.commands import RegisterWebhook, RemoveWebhook, RotateWebhookSecret
 
 LATER = START + MINUTE
 ENDS = START + 600 * SECOND
@@ -446,3 +447,20 @@ def test_a_ruled_price_counts_where_no_budget_stands(court: Court) -> None:
     court.session("a", "execute", "spend")
     court.admit("a", call_id="c", charge=Charge(3, ruled=True))
     assert court.rows(Budget) == [Budget("a", None, reserved_micros=3)]
+
+
+def test_of_an_endpoints_secrets_two_are_kept_and_none_outlives_it(court: Court) -> None:
+    def sealed(*digests: str) -> list[Part]:
+        return [Part(digest, 1, b"sealed") for digest in digests]
+
+    def rotated(digest: str) -> set[str]:
+        rotate = RotateWebhookSecret(op_id=court.op(), webhook_id=1, secret_digest=digest, grace_seconds=60)
+        assert court.apply(rotate, sealed(digest)).allowed
+        return {part.digest for part in court.rows(Part)}
+
+    registered = RegisterWebhook(op_id=court.op(), name="w", events=("*",), url_digest="url", secret_digest="one")
+    assert court.apply(registered, sealed("url", "one")).allowed
+    assert rotated("two") == {"url", "one", "two"}
+    assert rotated("three") == {"url", "two", "three"}
+    assert court.apply(RemoveWebhook(op_id=court.op(), webhook_id=1)).allowed
+    assert court.rows(Part) == []

@@ -120,11 +120,21 @@ def test_what_is_wrong_with_a_store_is_a_fault_of_the_server_and_says_which() ->
         ('"kind":"upstream.remove","name":""', {"operator": False}),
         (
             '"kind":"call.admit","call_id":"","session_id":"","upstream":"","upstream_version":0,"tool":"","arguments_digest":"","judgement":{"epoch":0},"deadline_ms":1',
-            {"charge": Charge(0, "USD", False, ""), "fault": None, "judgement": Judgement(0, "", "", (), None)},
+            {
+                "charge": Charge(0, "USD", False, ""),
+                "fault": None,
+                "judgement": Judgement(0, "", "", (), None),
+                "harmless_sha256": "",
+                "details_digest": "",
+            },
         ),
         ('"kind":"call.settle","call_id":"","state":"posted"', {"result_digest": "", "error": "", "latency_ms": 0}),
         ('"kind":"call.resolve","call_id":"","state":"posted"', {"amount_micros": None}),
         ('"kind":"webhook.disable","webhook_id":1', {"reason": "asked"}),
+        ('"kind":"webhook.trigger","event":"e"', {"webhook_id": None}),
+        ('"kind":"approval.rule.add","rule_id":"","rule_kind":"all"', {"threshold_micros": 0, "tools": (), "approvers": 1, "four_eyes": False}),
+        ('"kind":"approval.request","approval_id":"","session_id":""', {"tool": "", "action": "", "amount_micros": 0, "details_digest": "", "ttl_seconds": 3600}),
+        ('"kind":"approval.decide","approval_id":"","verdict":"approve"', {"note_digest": ""}),
     ],
 )  # fmt: skip
 def test_a_command_without_what_was_added_since_is_read_as_it_was_meant(
@@ -143,4 +153,7 @@ def test_no_kind_that_a_log_may_hold_was_renamed() -> None:
         *("upstream.add", "upstream.remove", "tools.observe", "tool.accept", "policy.add", "policy.remove"),
         *("call.admit", "call.settle", "call.lapse", "call.resolve", "anomaly.add", "anomaly.remove"),
         *("webhook.register", "webhook.remove", "webhook.enable", "webhook.disable", "webhook.rotate", "webhook.replay"),
+        *("webhook.trigger", "approval.rule.add", "approval.rule.remove", "approval.four_eyes", "approval.request"),
+        *("approval.decide", "approval.expire", "secret.store", "secret.delete", "secret.reveal", "vault.rotate"),
+        *("vault.rewrap", "request.reserve", "request.answer", "request.release", "request.forget", "refusal.record"),
     }  # fmt: skip
