@@ -10,9 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from haldir.app import open_context
+from haldir.app import open_context, wall_clock
+from haldir.config_file import SettingsError
+from haldir.faces.body import ClientGone
 from haldir.faces.cli.events import JsonLines
-from haldir.kernel.errors import REFUSALS, Refused, Unavailable
+from haldir.faces.listen import CannotListen
+from haldir.faces.mcp.faults import RpcFault
+from haldir.kernel.clock import MINUTE, Micros
+from haldir.kernel.errors import REFUSALS, HaldirError, Refused, TryLater, Unavailable, UpstreamError
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
@@ -20,7 +25,9 @@ from haldir.operations.everything import OPERATIONS
 from haldir.operations.health import Readiness, readiness
 from haldir.operations.wire import StatusResponse
 from haldir.settings import Settings
+from haldir.storage.migrate import SchemaError
 from haldir.storage.sqlite_reader import SqliteReader
+from haldir.vault.root import MissingRootKey, RootKeyError, WrongRootKey
 from harness.haldir import Haldir
 from harness.threads import running_haldir
 
@@ -128,6 +135,42 @@ def test_only_a_named_origin_may_read_answers(haldir: Haldir) -> None:
     assert haldir.get("/nowhere", origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
 
 
+def test_a_page_of_a_named_origin_may_name_its_requests_and_read_what_is_told_of_them(haldir: Haldir) -> None:
+    headers = haldir.get("/v1/keys", origin=ORIGIN).headers
+    assert "Idempotency-Key" in headers["access-control-allow-headers"]
+    exposed = headers["access-control-expose-headers"]
+    assert {"Idempotency-Replayed", "Retry-After", "X-Request-ID", "X-RateLimit-Remaining"} <= set(exposed.split(", "))
+
+
+def test_every_error_that_an_answer_can_bear_says_what_would_help() -> None:
+    kinds = [kind for kind in errors_below(HaldirError) if kind.__module__.startswith("haldir.")]
+    assert [kind.__name__ for kind in kinds if not kind.hint and kind not in HINTED_OTHERWISE] == []
+    assert [code for code, kind in REFUSALS.items() if not kind.hint] == []
+
+
+# These say it in their sentence, for the operator who starts Haldir; or each with what it is about; or nobody reads it.
+HINTED_OTHERWISE = {
+    Refused,
+    UpstreamError,
+    TryLater,
+    ClientGone,
+    RpcFault,
+    CannotListen,
+    RootKeyError,
+    MissingRootKey,
+    WrongRootKey,
+    SettingsError,
+    SchemaError,
+}
+
+
+def errors_below(kind: type[HaldirError]) -> list[type[HaldirError]]:
+    found: list[type[HaldirError]] = []
+    for each in kind.__subclasses__():
+        found += [each, *errors_below(each)]
+    return found
+
+
 def test_a_fault_is_a_500_that_tells_nothing_and_a_log_line_that_tells_where(
     haldir: Haldir, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -191,9 +234,41 @@ def test_a_request_limit_counts_each_credential_by_itself(tmp_path: Path) -> Non
         assert last.body["code"] == "rate_limit_exceeded"
         assert 1 <= last.body["retry_after"] <= 60
         assert int(last.headers["retry-after"]) == last.body["retry_after"]
-        assert last.headers["x-ratelimit-remaining"] == "0"
+        assert {name: last.body[name] for name in ("limit", "tier", "resource")} == {
+            "limit": 50,
+            "tier": "free",
+            "resource": "minute",
+        }
+        assert last.body["hint"]
+        told = {name: last.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "used", "resource")}
+        assert told == {"limit": "50", "remaining": "0", "used": "50", "resource": "minute"}
+        assert last.headers["x-ratelimit-reset-after"] == str(last.body["retry_after"])
+        assert int(last.headers["x-ratelimit-reset"]) % 60 == 0
+        assert not [name for name in last.headers if name.startswith("x-ratelimit-monthly")]
         assert haldir.get("/v1/keys", key=other.body["key"]).status == 200
         assert haldir.get("/healthz").status == 200
+
+
+def test_a_limit_of_requests_leaves_a_name_free_and_counts_what_is_only_answered_again(tmp_path: Path) -> None:
+    clock = StandingClock()
+    with running_haldir(tmp_path, rate_limit_per_minute=3, clock=clock) as haldir:
+        told = [haldir.post("/v1/keys", {}, idempotency_key="k") for _ in range(4)]
+        assert [answer.status for answer in told] == [201, 201, 201, 429]
+        assert [answer.headers["x-ratelimit-remaining"] for answer in told] == ["2", "1", "0", "0"]
+        assert haldir.post("/v1/keys", {}, idempotency_key="other").status == 429
+        clock.now += MINUTE
+        assert haldir.post("/v1/keys", {"name": "other"}, idempotency_key="other").status == 201
+        assert haldir.post("/v1/keys", {}, idempotency_key="k").body == told[0].body
+
+
+class StandingClock:
+    """A clock that stands at the beginning of a minute until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now: Micros = (wall_clock() // MINUTE + 1) * MINUTE
+
+    def __call__(self) -> Micros:
+        return self.now
 
 
 def test_without_a_limit_there_are_no_limit_headers(haldir: Haldir) -> None:

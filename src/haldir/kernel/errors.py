@@ -86,6 +86,15 @@ class HaldirError(Exception):
         self.message = message
 
 
+class InternalError(HaldirError):
+    """A fault of Haldir's own. What went wrong stands in its log and nowhere else."""
+
+    hint = "Look for the request_id in Haldir's log; if the fault stays, report it."
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong inside Haldir.")
+
+
 class Refused(HaldirError):
     """A decision said no; its entry is in the log."""
 
@@ -103,6 +112,7 @@ class InvalidRequest(HaldirError):
 
     code = "invalid_request"
     status = 400
+    hint = "Correct what the error names; GET /openapi.json describes every request."
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -111,10 +121,12 @@ class InvalidRequest(HaldirError):
 
 class InvalidScope(InvalidRequest):
     code = "invalid_scope"
+    hint = "A key scope is `*`, or <resource>:read, <resource>:write or <resource>:*, such as `audit:read`."
 
 
 class InvalidPrefix(InvalidRequest):
     code = "invalid_prefix"
+    hint = "List the keys with GET /v1/keys: each has its prefix."
 
 
 class InvalidRange(InvalidRequest):
@@ -148,16 +160,19 @@ class Forbidden(HaldirError):
 
     code = "forbidden"
     status = 403
+    hint = "Ask with an API key: agent keys and session tokens act in their own session only."
 
 
 class NotFound(HaldirError):
     code = "not_found"
     status = 404
+    hint = "Check the name or id in the path; what belongs to others answers like what there is not."
 
 
 class MethodNotAllowed(HaldirError):
     code = "method_not_allowed"
     status = 405
+    hint = "Use one of the methods that the header Allow names."
 
 
 class RequestTimeout(HaldirError):
@@ -165,6 +180,7 @@ class RequestTimeout(HaldirError):
 
     code = "request_timeout"
     status = 408
+    hint = "Send the request again, its body in one go."
 
 
 class TryLater(HaldirError):
@@ -198,11 +214,13 @@ class Conflict(HaldirError):
 
     code = "op_id_reused"
     status = 409
+    hint = "Ask for another command under another op_id."
 
 
 class PayloadTooLarge(HaldirError):
     code = "payload_too_large"
     status = 413
+    hint = "Send at most `max_bytes` bytes."
 
     def __init__(self, message: str, max_bytes: int) -> None:
         super().__init__(message)

@@ -1,7 +1,7 @@
 """The tenants' policies: stored sealed, compiled once per epoch."""
 
 from haldir.kernel import strict_json
-from haldir.kernel.errors import HaldirError
+from haldir.kernel.errors import REFUSALS, HaldirError
 from haldir.kernel.ids import TenantId
 from haldir.policy.compile import PolicySet, compile_policies
 from haldir.policy.fields import InvalidPolicy
@@ -21,6 +21,7 @@ class PoliciesUnavailable(HaldirError):
 
     code = "policies_unavailable"
     status = 403
+    hint = REFUSALS["policies_unavailable"].hint
 
     def __init__(self, epoch: int, why: str) -> None:
         super().__init__(f"The stored policies could not be read: {why}")

@@ -21,6 +21,7 @@ class InvalidPolicy(InvalidRequest):
     """The definition says nothing that Haldir could enforce; `pointer` leads to the fault."""
 
     code = "invalid_policy"
+    hint = "Correct what `field` points to; the kinds of policies and their fields are described in docs/policies.md."
 
     def __init__(self, message: str, pointer: str) -> None:
         super().__init__(message, pointer)

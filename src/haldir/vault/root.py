@@ -28,6 +28,8 @@ class MissingRootKey(RootKeyError):
 class MalformedRootKey(RootKeyError):
     """What was given is not the base64 of 32 bytes."""
 
+    hint = "Give the root key as it was made with the database, whole and unchanged."
+
 
 class WrongRootKey(RootKeyError):
     """A well-formed key, but not the one that this database was sealed with."""

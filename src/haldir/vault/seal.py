@@ -25,6 +25,7 @@ class SealBroken(HaldirError):
     """What was sealed cannot be opened: it was altered, or sealed for another place, owner or key."""
 
     code = "seal_broken"
+    hint = "Run `haldir fsck` to see what was altered, and restore that from a backup."
 
 
 def subkey(key: Secret[bytes], *purpose: str) -> Secret[bytes]:

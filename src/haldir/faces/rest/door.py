@@ -11,13 +11,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from haldir.faces.body import ClientGone
 from haldir.faces.cors import CrossOrigin, named
 from haldir.faces.rest.reply import Exchange, error_reply
-from haldir.kernel.errors import HaldirError
+from haldir.kernel.errors import HaldirError, InternalError
 from haldir.operations.kept_answers import Header
 
 REQUEST_ID_BYTES = 16
 METHODS = b"GET, POST, PUT, DELETE"
 SENT_BY_PAGES = b"Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID, X-Session-ID"
-TOLD_TO_PAGES = b"Idempotency-Replayed, Retry-After, X-Request-ID"
+TOLD_TO_PAGES = (
+    b"Idempotency-Replayed, Retry-After, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Used, "
+    b"X-RateLimit-Reset, X-RateLimit-Reset-After, X-RateLimit-Resource"
+)
 
 SECURITY_HEADERS: tuple[Header, ...] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
@@ -68,8 +71,7 @@ class Door:
         except Exception as error:  # noqa: BLE001 - the face is where a fault ends: one log line, one answer.
             _report(error, scope, exchange)
             if not started:
-                fault = HaldirError("Something went wrong inside Haldir; its log has more under this request_id.")
-                await error_reply(fault, exchange.request_id).send(answer)
+                await error_reply(InternalError(), exchange.request_id).send(answer)
 
 
 def _request_id(headers: Sequence[Header]) -> str:
