@@ -1,97 +1,24 @@
 """A request that names itself by an Idempotency-Key is carried out once, and answered alike whenever it is sent."""
 
 import asyncio
-import functools
 import json
 import socket
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 
-from haldir.app import open_context, wall_clock
-from haldir.kernel.clock import DAY, MINUTE, Micros
+from haldir.kernel.clock import DAY, MINUTE
 from haldir.kernel.errors import RateLimited, Unavailable
-from haldir.kernel.ids import OpId, later_op
-from haldir.kernel.secret import Secret
-from haldir.operations.caller import Caller
-from haldir.operations.catalogue import Operation
-from haldir.operations.context import Context
-from haldir.operations.everything import OPERATIONS
-from haldir.operations.kept_answers import ANSWER_BYTES_MAX, Answer, open_answer, seal_answer
-from haldir.operations.tenants import first_tenant
-from haldir.settings import Settings
-from haldir.vault.seal import SealBroken
-from harness.answers import Answer as Told
+from haldir.operations.kept_answers import ANSWER_BYTES_MAX
 from harness.databases import fresh_database
 from harness.haldir import Haldir
-from harness.threads import BOOTSTRAP_TOKEN, http_upstream, running_haldir
-from journal_samples import run_async
-from upstreams import raw
-from upstreams.raw import raw_upstream
-
-CALLERS = 50
-ROOT_KEY = Secret("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-WAIT_SECONDS_MAX = 30
-
-Ask = Callable[[], Told]
-
-
-class Trial(msgspec.Struct, frozen=True):
-    """What an operation of these tests is to do, each time it is carried out."""
-
-    deed: str = ""
-    size: int = 0
-
-
-class Tried(msgspec.Struct, frozen=True):
-    op_id: str
-    later_op_id: str
-    padding: str = ""
-
-
-class Bench:
-    """An operation that counts how often it is carried out, and fails or waits as it is told."""
-
-    def __init__(self) -> None:
-        self.runs: list[tuple[str, str]] = []
-        self.failures: list[Exception] = []
-        self.begun, self.may_end = threading.Event(), threading.Event()
-        self.may_end.set()
-
-    async def run(self, ctx: Context, _caller: Caller, trial: Trial) -> Tried:
-        self.runs.append((ctx.new_op(), ctx.new_op()))
-        self.begun.set()
-        if self.failures:
-            raise self.failures.pop(0)
-        if not self.may_end.is_set():
-            await asyncio.to_thread(self.may_end.wait, WAIT_SECONDS_MAX)
-        return Tried(*self.runs[-1], "x" * trial.size)
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        verb: dict[str, Any] = {"request": Trial, "response": Tried, "run": self.run, "summary": "Try", "scope": None}
-        return (
-            *OPERATIONS,
-            Operation(name="try", method="POST", path="/v1/trials", **verb),
-            Operation(name="look", method="POST", path="/v1/looks", read_only=True, **verb),
-        )
-
-
-class Clock:
-    """The wall clock, and what the test adds to it."""
-
-    def __init__(self) -> None:
-        self.ahead: Micros = 0
-
-    def __call__(self) -> Micros:
-        return wall_clock() + self.ahead
+from harness.threads import BOOTSTRAP_TOKEN, running_haldir
+from named_requests import CALLERS, Bench, Clock, at_once, payment, replayed, spent
 
 
 @pytest.fixture(scope="module")
@@ -114,23 +41,6 @@ def haldir(dsn: str | None, tmp_path_factory: pytest.TempPathFactory, clock: Clo
     data = tmp_path_factory.mktemp("data")
     with running_haldir(data, dsn=dsn, clock=clock, operations=bench.operations) as haldir:
         yield haldir
-
-
-def at_once(asks: Sequence[Ask]) -> list[Told]:
-    with ThreadPoolExecutor(len(asks)) as pool:
-        return [each.result() for each in [pool.submit(ask) for ask in asks]]
-
-
-def spent(haldir: Haldir, session: Any) -> Any:
-    return haldir.rest("GET", f"/v1/sessions/{session['session_id']}")["spent"]
-
-
-def payment(session: Any, amount: float = 1) -> dict[str, Any]:
-    return {"session_id": session["session_id"], "amount": amount}
-
-
-def replayed(answer: Told) -> bool:
-    return answer.headers.get("idempotency-replayed") == "true"
 
 
 def test_fifty_retries_at_once_spend_once_and_all_get_the_same_answer(haldir: Haldir) -> None:
@@ -171,6 +81,12 @@ def test_other_credentials_are_the_same_in_a_retry_too(
     assert (first.status, again.status, replayed(again)) == (201, 201, True)
     assert first.body == again.body
     assert len(first.body[member]) >= 32
+
+
+def test_who_sends_it_while_it_is_under_way_has_it_carried_out_no_second_time(haldir: Haldir, bench: Bench) -> None:
+    before = len(bench.runs)
+    answers = at_once([lambda: haldir.post("/v1/trials", {}, idempotency_key="all-at-once")] * CALLERS)
+    assert (len({answer.raw for answer in answers}), len(bench.runs)) == (1, before + 1)
 
 
 def test_another_request_under_the_same_name_is_refused_and_done_by_nobody(haldir: Haldir) -> None:
@@ -325,73 +241,16 @@ def test_names_and_answers_are_forgotten_after_a_day(haldir: Haldir, clock: Cloc
     clock.ahead += DAY - MINUTE
     assert haldir.post("/v1/trials", {}, idempotency_key="for-a-day").raw == first.raw
     clock.ahead += MINUTE
-    later = haldir.post("/v1/trials", {"deed": "another"}, idempotency_key="for-a-day")
+    before = len(bench.runs)
+    later = haldir.post("/v1/trials", {}, idempotency_key="for-a-day")
     assert (later.status, replayed(later)) == (200, False)
     assert later.raw != first.raw
-    assert haldir.post("/v1/trials", {"deed": "another"}, idempotency_key="for-a-day").raw == later.raw
-    assert bench.runs
+    assert haldir.post("/v1/trials", {}, idempotency_key="for-a-day").raw == later.raw
+    assert len(bench.runs) == before + 1
+    clock.ahead += DAY
+    another = haldir.post("/v1/trials", {"deed": "another"}, idempotency_key="for-a-day")
+    assert (another.status, replayed(another)) == (200, False)
     assert haldir.rest("GET", "/v1/audit/verify")["verified"]
-
-
-def test_two_replicas_carry_a_request_out_once(fresh_postgres_dsn: str, tmp_path: Path) -> None:
-    with (
-        running_haldir(tmp_path / "one", dsn=fresh_postgres_dsn, root_key=ROOT_KEY) as one,
-        running_haldir(tmp_path / "other", dsn=fresh_postgres_dsn, root_key=ROOT_KEY) as other,
-    ):
-        session = one.session(spend_limit=100)
-        key = one.key
-        for number in range(5):
-            path, name = "/v1/payments/authorize", f"both-{number}"
-            answers = at_once(
-                [
-                    functools.partial(where.post, path, payment(session), key=key, idempotency_key=name)
-                    for where in (one, other) * (CALLERS // 2)
-                ]
-            )
-            assert {answer.status for answer in answers} == {200}
-            assert len({answer.raw for answer in answers}) == 1
-            assert Counter(map(replayed, answers)) == {True: CALLERS - 1, False: 1}
-            assert spent(one, session) == number + 1
-        asks = [functools.partial(where.post, "/v1/keys", {}, key=key, idempotency_key="k") for where in (one, other)]
-        assert len({answer.body["key"] for answer in at_once(asks * 10)}) == 1
-
-
-def test_a_retry_at_another_replica_waits_for_the_first_and_gets_its_answer(
-    fresh_postgres_dsn: str, tmp_path: Path
-) -> None:
-    bench = Bench()
-    bench.may_end.clear()
-    common: dict[str, Any] = {"dsn": fresh_postgres_dsn, "root_key": ROOT_KEY, "operations": bench.operations}
-    with (
-        running_haldir(tmp_path / "one", **common) as one,
-        running_haldir(tmp_path / "other", **common) as other,
-        ThreadPoolExecutor(2) as pool,
-    ):
-        first = pool.submit(one.post, "/v1/trials", {}, idempotency_key="slow")
-        assert bench.begun.wait(20)
-        second = pool.submit(other.post, "/v1/trials", {}, key=one.key, idempotency_key="slow")
-        conflicting = other.post("/v1/trials", {"deed": "x"}, key=one.key, idempotency_key="slow")
-        assert conflicting.status == 422
-        assert not second.done()
-        bench.may_end.set()
-        assert first.result().raw == second.result().raw
-        assert (replayed(first.result()), replayed(second.result())) == (False, True)
-        assert len(bench.runs) == 1
-
-
-def test_a_call_sent_many_times_reaches_the_upstream_once(tmp_path: Path) -> None:
-    executed = Counter[str]()
-
-    def execute(connection: socket.socket, message: dict[str, Any]) -> None:
-        executed[message["params"]["arguments"]["name"]] += 1
-        raw.honest(connection, message)
-
-    with raw_upstream(execute) as upstream, running_haldir(tmp_path, http_upstream("up", upstream.url)) as haldir:
-        session = haldir.session("execute")["session_id"]
-        asked = {"tool": "up.do", "arguments": {"name": "n"}, "session_id": session}
-        answers = at_once([lambda: haldir.post("/v1/proxy/call", asked, idempotency_key="call")] * CALLERS)
-        assert ({answer.status for answer in answers}, len({answer.raw for answer in answers})) == ({200}, 1)
-        assert executed == {"n": 1}
 
 
 def test_no_stored_byte_is_a_credential_or_a_name(haldir: Haldir, dsn: str | None) -> None:
@@ -424,33 +283,3 @@ async def stored_in_postgres(dsn: str) -> bytes:
     finally:
         await connection.close()
     return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
-
-
-@run_async
-async def test_a_kept_answer_opens_by_its_name_alone_and_holds_no_credential(tmp_path: Path) -> None:
-    async with open_context(Settings(data=tmp_path)) as ctx:
-        tenant, op_id = (await first_tenant(ctx)).tenant, ctx.new_op()
-        minted = ctx.keyring.mint("hst", later_op(op_id, 1)).reveal()
-        answer = Answer(201, f'{{"token": "{minted}"}}'.encode())
-        part = await seal_answer(ctx, tenant, op_id, "name", answer)
-        assert part is not None
-        assert await open_answer(ctx, tenant, op_id, "name", part) == answer
-        for op, name in ((op_id, "other"), (ctx.new_op(), "name")):
-            with pytest.raises(SealBroken):
-                await open_answer(ctx, tenant, op, name, part)
-        shuffled = msgspec.structs.replace(ctx, keyring=_OtherMint(ctx.keyring))
-        opened = await open_answer(shuffled, tenant, op_id, "name", part)
-        assert opened.body == b'{"token": "other hst"}'  # It was not in there: it is minted anew.
-
-
-class _OtherMint:
-    """A keyring that mints other credentials."""
-
-    def __init__(self, keyring: Any) -> None:
-        self._keyring = keyring
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._keyring, name)
-
-    def mint(self, kind: str, _op: OpId) -> Secret[str]:
-        return Secret(f"other {kind}")

@@ -7,6 +7,7 @@ import pytest
 from court import Court, told
 from haldir.gate.model import Request
 from haldir.gate.request_commands import (
+    KEPT,
     LEASE,
     ForgetRequests,
     KeepAnswer,
@@ -46,6 +47,10 @@ def release(court: Court, op: str, *, holder: str = "one", forget: bool) -> Outc
 
 def forget(court: Court, *requests: str) -> None:
     assert court.apply(ForgetRequests(op_id=court.op(), requests=requests)).allowed
+
+
+def test_answers_are_kept_a_day_and_a_silent_holder_has_twenty_seconds() -> None:
+    assert (KEPT, LEASE) == (24 * 3600 * 1_000_000, 20 * 1_000_000)
 
 
 def test_whoever_reserves_first_runs_it_and_others_find_it_held(court: Court) -> None:

@@ -135,6 +135,8 @@ def test_a_call_is_never_made_twice_whenever_the_process_dies(tmp_path: Path, ds
         plan = Plan(tmp_path, dsn, upstream.url, "", death.step, death.nth, from_start=False)
         prepared = killed(plan, session, call)
         with living_again(plan) as haldir:
+            rule = {"type": "block_tool", "tool": "another"}  # So that the same call is not judged by the same rules.
+            assert haldir.post("/v1/proxy/policies", rule).status == 201
             for _ in range(3):
                 answer = call(haldir, prepared)
                 assert answer.status == death.told
