@@ -243,6 +243,16 @@ def test_a_value_of_a_name_that_many_write_and_read_at_once_is_always_one_that_w
     assert store(haldir, "contended")["version"] == 34
 
 
+def test_a_secret_stored_twice_under_one_idempotency_key_is_stored_once(haldir: Haldir) -> None:
+    body = {"name": "once", "value": VALUE}
+    first, again = (haldir.post("/v1/secrets", body, idempotency_key="store-once") for _ in range(2))
+    assert (first.status, first.raw) == (again.status, again.raw)
+    assert first.body["version"] == 1
+    other = haldir.post("/v1/secrets", body | {"value": "another"}, idempotency_key="store-once")
+    assert refused(other, 422, "idempotency_key_reused")
+    assert read(haldir, "once", haldir.session("read")["session_id"]).body["value"] == VALUE
+
+
 def test_names_are_listed_page_by_page_in_the_order_of_their_bytes(haldir: Haldir) -> None:
     names = ["B", "a", "b", "_", "Z9"]
     for name in names:

@@ -62,7 +62,10 @@ def live(server: Up) -> list[bytes]:
         ("DELETE", "/v1/secrets/gone", None),
         ("GET", f"/v1/secrets/gone?session_id={session}", None),
         ("GET", "/v1/secrets", None),
+        ("POST", "/v1/vault/rotate", None),
     ]
+    for _ in range(2):
+        assert server.post("/v1/secrets", {"name": "once", "value": VALUE}, idempotency_key="once").status == 201
     answers = [server.ask(method, path, body).raw for method, path, body in asked]
     assert server.get("/v1/secrets/a", x_session_id=session).body["value"] == VALUE
     return [*answers, server.get("/v1/audit?kind=all&limit=1000").raw, server.get("/v1/audit/verify").raw]

@@ -190,6 +190,20 @@ class Methods:
         answer: types.SecretDeleted = self._ask(reading("DELETE", f"/v1/secrets/{segment(name)}"))
         return answer
 
+    def list_vault_keys(self) -> types.VaultKeysListed:
+        """List the versions of the tenant's key, and how many secrets each opens; never the keys."""
+        answer: types.VaultKeysListed = self._ask(reading("GET", "/v1/vault/keys"))
+        return answer
+
+    def rotate_vault_key(
+        self, dry_run: bool | None = None, *, idempotency_key: str | None = None
+    ) -> types.VaultKeyRotated:
+        """Make a new version of the tenant's key and wrap the keys of all secrets with it; they stay readable."""
+        answer: types.VaultKeyRotated = self._ask(
+            writing("POST", "/v1/vault/rotate", given(dry_run=dry_run), idempotency_key, once=True)
+        )
+        return answer
+
     def authorize_payment(
         self,
         session_id: str,

@@ -664,6 +664,11 @@ class PolicyRemoved(TypedDict):
     epoch: int
 
 
+class RotationSummary(TypedDict):
+    rotated: int
+    failed: int
+
+
 class SecretDeleted(TypedDict):
     deleted: bool
     name: str
@@ -910,6 +915,31 @@ class Usage(TypedDict):
     flagged_count: int
     spent_usd: float
     days: list[DayUsed]
+
+
+class VaultKeyRotated(TypedDict):
+    """Names of the secrets whose keys are wrapped with the new version; those that `failed` cannot be opened."""
+
+    dry_run: bool
+    key_version: int
+    rotated: list[str]
+    failed: list[str]
+    summary: RotationSummary
+
+
+class VaultKeyShown(TypedDict):
+    """`secrets` is how many secrets this version opens; the `current` one seals whatever is new."""
+
+    version: int
+    current: bool
+    created_at: float
+    secrets: int
+
+
+class VaultKeysListed(TypedDict):
+    keys: list[VaultKeyShown]
+    count: int
+    total_secrets: int
 
 
 class VoteShown(TypedDict):

@@ -22,6 +22,7 @@ from haldir.operations.verbs import (
     sessions,
     upstreams,
     usage,
+    vault_keys,
     webhook_deliveries,
     webhooks,
 )
@@ -32,6 +33,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *sessions.OPERATIONS,
     *session_lists.OPERATIONS,
     *secrets.OPERATIONS,
+    *vault_keys.OPERATIONS,
     *payments.OPERATIONS,
     *approval_rules.OPERATIONS,
     *approvals.OPERATIONS,

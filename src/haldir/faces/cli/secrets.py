@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from haldir.faces.cli.arguments import given, listed, quoted
+from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import moment, plain, print_table
 
@@ -78,6 +79,24 @@ def delete(remote: Remote, name: str) -> None:
     remote.show(answer, lambda _: click.echo(f"Secret {plain(name)} is erased."))
 
 
+@secret.command()
+@speaks_rest
+def keys(remote: Remote) -> None:
+    """List the versions of the key that wraps the keys of secrets."""
+    remote.show(remote.get("/v1/vault/keys"), _print_keys)
+
+
+@secret.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be rotated, and change nothing.")
+@speaks_rest
+def rotate(remote: Remote, *, dry_run: bool) -> None:
+    """Make a new version of the key that wraps the keys of secrets; they stay readable throughout."""
+    answer = remote.post("/v1/vault/rotate", {"dry_run": dry_run})
+    remote.show(answer, _print_rotation)
+    if answer["failed"]:
+        sys.exit(CHECK_FAILED)
+
+
 def _value(file: Path | None) -> str:
     """Return the value from the file, the pipe or the person who types it unseen."""
     if file is not None:
@@ -124,3 +143,18 @@ def _print_secrets(answer: Json) -> None:
     )
     columns = ("name", "version", "needs the scope", "exposure", "bound to", "since")
     print_table(columns, rows, empty="There are no secrets; `haldir secret set NAME` stores one.")
+
+
+def _print_keys(answer: Json) -> None:
+    rows = (
+        (each["version"], "current" if each["current"] else "former", each["secrets"], moment(each["created_at"]))
+        for each in answer["keys"]
+    )
+    print_table(("version", "state", "opens secrets", "since"), rows, empty="There are no keys.")
+
+
+def _print_rotation(answer: Json) -> None:
+    when = "Nothing is changed. To be wrapped" if answer["dry_run"] else "Wrapped"
+    click.echo(f"{when} with version {answer['key_version']} of the key: {len(answer['rotated'])} secrets.")
+    for name in answer["failed"]:
+        click.echo(f"{plain(name)} cannot be opened and is as it was.", err=True)
