@@ -11,6 +11,7 @@ from haldir.watch.filter import END, EntryFilter, EntryPage, Span
 from haldir.watch.model import ReportedSpend, Tally, TallyKind
 from haldir.watch.reading import logged_entry, read_time
 
+NEAR = 8  # Times the entries of a page: among so many there are mostly enough that fit.
 SCANNED_MAX = 10_000  # Entries that one page looks at, however few of them are wanted: some milliseconds.
 
 # For the first entry the entry before it would stand in slot -1, where there is none.
@@ -92,27 +93,35 @@ async def find_entries(
     driving = [INDEXED[name] for name in names[:1] if name in INDEXED]
     further = [FURTHER[name] for name in names[len(driving) :]]
     order = OLDEST_FIRST if oldest_first else NEWEST_FIRST
-    looked_at: Span | None = span
-    if further:
-        places = "\n".join([PLACES, *driving, WITHIN, order, "OFFSET :offset"])
-        values = wanted.values_of(names[0])
-        looked_at = await _within_reach(reader, tenant, places, span, values=values, oldest_first=oldest_first)
-    if looked_at is None:
-        return EntryPage([], None)
     sql = "\n".join([ENTRIES, *driving, *further, WITHIN, order])
-    found = await reader.fetch(sql, tenant=tenant, limit=limit, **_bounds(looked_at), **wanted.values_of(*names))
-    entries = [logged_entry(*row) for row in found]
-    if len(entries) == limit:
-        looked_at = looked_at.as_far_as(entries[-1].index, oldest_first=oldest_first)
-    return EntryPage(entries, span.beyond(looked_at, oldest_first=oldest_first))
+    places = "\n".join([PLACES, *driving, WITHIN, order, "OFFSET :offset"])
+
+    async def page_of(looked_at: Span) -> EntryPage:
+        found = await reader.fetch(sql, tenant=tenant, limit=limit, **_bounds(looked_at), **wanted.values_of(*names))
+        entries = [logged_entry(*row) for row in found]
+        if len(entries) == limit:
+            looked_at = looked_at.as_far_as(entries[-1].index, oldest_first=oldest_first)
+        return EntryPage(entries, span.beyond(looked_at, oldest_first=oldest_first))
+
+    if not further:
+        return await page_of(span)
+    page, values = EntryPage([], None), wanted.values_of(names[0])
+    for reach in (min(limit * NEAR, SCANNED_MAX), SCANNED_MAX):
+        near = await _within(reader, tenant, places, span, reach, values=values, oldest_first=oldest_first)
+        if near is None:
+            break
+        page = await page_of(near)
+        if len(page.entries) == limit:  # As most are: then nobody has to look further.
+            break
+    return page
 
 
-async def _within_reach(
-    reader: Reader, tenant: TenantId, places: str, span: Span, *, values: dict[str, str], oldest_first: bool
+async def _within(
+    reader: Reader, tenant: TenantId, places: str, span: Span, reach: int, *, values: dict[str, str], oldest_first: bool
 ) -> Span | None:
-    """Return the stretch of the next SCANNED_MAX entries of one index; None if there are none."""
+    """Return the stretch of the next `reach` entries of one index; None if there are none."""
     edges = []
-    for offset in (0, SCANNED_MAX - 1):
+    for offset in (0, reach - 1):
         found = await reader.fetch(places, tenant=tenant, limit=1, offset=offset, **_bounds(span), **values)
         edges += [bundle * BUNDLE + slot for bundle, slot in found]
     if not edges:
