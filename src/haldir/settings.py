@@ -18,6 +18,7 @@ from haldir.proxy.model import UpstreamConfig
 
 HOST = "127.0.0.1"
 PORT = 4253
+LOGIN_FILE = "login.json"
 CONTACTS = ("mailto:", "https://")
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -74,12 +75,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: tuple[str, ...] = ()
 
 
+class Login(msgspec.Struct, frozen=True):
+    """A Haldir that somebody logged in to: the key goes to this address and no other."""
+
+    url: str
+    key: Secret[str]
+
+
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the environment tells a command that speaks REST."""
+    """What the environment, or else a login, tells a command that speaks REST."""
 
     default_data: Path
+    login_file: Path
     base_url: str | None
     api_key: Secret[str] | None
+    login: Login | None = None
 
 
 def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
@@ -117,10 +127,13 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
 def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
     """Return where the environment says that Haldir is, and with which key to ask it."""
     found = _Environment(environ)
+    file = found.folder("XDG_CONFIG_HOME", ".config") / LOGIN_FILE
     return ClientSettings(
         default_data=found.data(),
+        login_file=file,
         base_url=found.get("HALDIR_BASE_URL"),
         api_key=_hidden(found.get("HALDIR_API_KEY")),
+        login=_login(file),
     )
 
 
@@ -168,9 +181,22 @@ class _Environment:
         return minimal_environment(self._variables)
 
     def data(self) -> Path:
-        """Return the default data folder. XDG Base Directory: a relative XDG_DATA_HOME counts as none."""
-        home = Path(self.get("XDG_DATA_HOME") or "")
-        return (home if home.is_absolute() else Path.home() / ".local" / "share") / "haldir"
+        """Return the default data folder."""
+        return self.folder("XDG_DATA_HOME", ".local/share")
+
+    def folder(self, variable: str, otherwise: str) -> Path:
+        """Return Haldir's own folder below a base. XDG Base Directory: a relative one counts as none."""
+        home = Path(self.get(variable) or "")
+        return (home if home.is_absolute() else Path.home() / otherwise) / "haldir"
+
+
+def _login(file: Path) -> Login | None:
+    """Return what `haldir login` left; what cannot be read is no login."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+        return Login(found["url"], Secret(found["key"]))
+    except (OSError, KeyError, msgspec.DecodeError):
+        return None
 
 
 def _merge(

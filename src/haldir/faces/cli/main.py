@@ -27,6 +27,8 @@ COMMANDS = {
     "usage": ("haldir.faces.cli.server:usage", "How much was done in a month."),
     "overview": ("haldir.faces.cli.overview:overview", "The tenant at a glance."),
     "metrics": ("haldir.faces.cli.overview:metrics", "What the tenant has and did, counted."),
+    "login": ("haldir.faces.cli.login:login", "Remember a Haldir elsewhere, and the key to show it."),
+    "logout": ("haldir.faces.cli.login:logout", "Forget it again."),
     "status": ("haldir.faces.cli.server:status", "Whether Haldir does its work."),
     "ready": ("haldir.faces.cli.server:ready", "Whether Haldir is ready for requests."),
     "approvals": ("haldir.faces.cli.approvals:approvals", "What waits for a person, and the rules that hold it."),

@@ -69,8 +69,15 @@ def speaks_rest(command: Callable[..., None]) -> Callable[..., None]:
 def _connect(data: Path | None, url: str | None, key_file: Path | None) -> Connection:
     settings = load_client()
     elsewhere = url or (None if data else settings.base_url)
-    address = elsewhere or _running(data or settings.default_data)
-    key = _credential(key_file, data, settings, at_home=elsewhere is None)
+    login = settings.login if data is None and elsewhere is None else None
+    address = elsewhere or (login.url if login else _running(data or settings.default_data))
+    if login is not None and key_file is None and settings.api_key is None:
+        return connected(address, login.key)
+    return connected(address, _credential(key_file, data, settings, at_home=elsewhere is None and login is None))
+
+
+def connected(address: str, key: Secret[str]) -> Connection:
+    """Return a connection to an address that somebody gave. Raises SettingsError if it is none."""
     try:
         return Connection(address, key.reveal())
     except ValueError as error:
