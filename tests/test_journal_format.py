@@ -135,6 +135,8 @@ def test_what_is_wrong_with_a_store_is_a_fault_of_the_server_and_says_which() ->
         ('"kind":"approval.rule.add","rule_id":"","rule_kind":"all"', {"threshold_micros": 0, "tools": (), "approvers": 1, "four_eyes": False}),
         ('"kind":"approval.request","approval_id":"","session_id":""', {"tool": "", "action": "", "amount_micros": 0, "details_digest": "", "ttl_seconds": 3600}),
         ('"kind":"approval.decide","approval_id":"","verdict":"approve"', {"note_digest": ""}),
+        ('"kind":"secret.reveal","name":"a"', {"session_id": "", "value_digest": ""}),
+        ('"kind":"secret.store","name":"a","value_digest":"","key_version":1,"scope_required":"read","exposure":"reveal"', {"upstreams": ()}),
     ],
 )  # fmt: skip
 def test_a_command_without_what_was_added_since_is_read_as_it_was_meant(
