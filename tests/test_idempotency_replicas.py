@@ -164,7 +164,9 @@ async def test_of_two_runs_of_one_request_one_calls_and_the_other_is_told_that_n
                 op_id = ctx.new_op()
                 both = [msgspec.structs.replace(ctx, ops=RequestOps(op_id)) for _ in range(2)]
                 told = await asyncio.gather(*(call_by_rest(each, caller, asked) for each in both))
-                assert sorted(each.status for each in told) == [200, 503]
+                made, other = sorted(each.status for each in told)
+                assert made == 200
+                assert other in {503, 409}  # Its outcome is unknown while the first runs, and its answer lost after.
             assert executed == {f"n{number}": 1 for number in range(10)}
 
 
