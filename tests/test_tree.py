@@ -174,11 +174,12 @@ def test_an_empty_log_is_consistent_with_any_other() -> None:
     assert not verify_inclusion(LEAVES[0], 0, 0, [], LEAVES[0])
 
 
-def test_no_proof_holds_for_a_place_that_the_tree_has_not(stored: Stored) -> None:
+def test_every_place_of_a_small_tree_is_proved_and_no_place_that_it_has_not(stored: Stored) -> None:
     tiles = stored.all_tiles()
     for size in range(1, 20):
         for index in range(size):
             path, top = inclusion_plan(index, size).hashes(tiles), root(0, size)
+            assert verify_inclusion(LEAVES[index], index, size, path, top)
             for wrong in (index - size, index - 32, index + size, index + 32, index + 64, size):
                 assert not verify_inclusion(LEAVES[index], wrong, size, path, top), (index, wrong, size)
 

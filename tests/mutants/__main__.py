@@ -87,6 +87,8 @@ class Run:
                 yield mutant, partial(self._reborn, mutant, tests)
 
     def _reborn(self, mutant: Mutant, tests: list[str]) -> str | None:
+        # A session that ends clears its folder of all sessions: each has one of its own.
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(dir=self._scratch)
         import_instead(module_of(mutant.file), str(PACKAGE / mutant.file), self._mutated(mutant))
         failed: list[str | None] = ["nothing was collected"]
 
@@ -123,7 +125,7 @@ def unharmed(control: Trial) -> None:
 def main(chosen: Sequence[str]) -> int:
     """Judge all files with rules, or the chosen ones; return 0 if the page and the floor hold."""
     with tempfile.TemporaryDirectory(prefix="haldir-mutants-") as folder:
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder  # Each fork makes a folder of its own below it.
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
         run = Run(chosen, Path(folder))
         run.judge()
     console = Console(width=WIDTH_CHARS, markup=False, highlight=False, soft_wrap=True)

@@ -112,9 +112,10 @@ def first_to_fail(items: Sequence[pytest.Item], survey: Survey) -> str | None:
 
 
 class _Sparing:
-    """Leaves out what needs PostgreSQL."""
+    """Leaves out what needs PostgreSQL, and the trouble of quoting sources where a test fails."""
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        config.option.tbstyle = "native"
         items[:] = [item for item in items if not SLOW.search(item.nodeid)]
 
 

@@ -43,7 +43,7 @@ def _forked(trial: Callable[[], str | None]) -> int:
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
         os._exit(SURVIVED if trial() is None else KILLED)
-    except MemoryError:
+    except (MemoryError, SystemError):  # What Python says where it can no longer say the former.
         os._exit(EXHAUSTED)
     except BaseException:  # noqa: BLE001 - this process must end here, whatever happened.
         os.write(complaints, traceback.format_exc().encode())
