@@ -1,16 +1,15 @@
 """What a person sees: plain text and tables. What comes from elsewhere is never obeyed by the terminal."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from haldir.faces.cli import layout
 
 PIPE_COLUMNS = 240  # Rows are not folded where no person's window asks for it.
 
@@ -27,13 +26,9 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
     """Print rows under their columns, or the sentence for none."""
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(plain(spelled(cell))) for cell in row))
-    if table.row_count:
-        console().print(table)
-    else:
-        click.echo(empty)
+    cells = [[plain(spelled(cell)) for cell in row] for row in rows]
+    for line in layout.table(columns, cells, room()) if cells else [empty]:
+        click.echo(line)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
@@ -44,9 +39,9 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
         click.echo(f"{name:<{width}}  {value}")
 
 
-def console(pipe_columns: int = PIPE_COLUMNS) -> Console:
-    """Return where to print: as wide as the window, or `pipe_columns` where there is none."""
-    return _Screen(width=None if sys.stdout.isatty() else pipe_columns, highlight=False)
+def room(pipe_columns: int = PIPE_COLUMNS) -> int:
+    """Return how many columns there are: those of the window, or `pipe_columns` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else pipe_columns
 
 
 def spelled(value: Any) -> str:
@@ -74,10 +69,3 @@ def moment(unix_seconds: Any) -> str:
 def amount(units: Any) -> str:
     """Return an amount of money as the wire gives it, or what no limit is called."""
     return "no limit" if units is None else f"{units:.2f}" if round(units, 2) == units else f"{units:.6f}".rstrip("0")
-
-
-class _Screen(Console):
-    """A console that leaves it to the root of the command line what to do when nobody reads on."""
-
-    def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError.
