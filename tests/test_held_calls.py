@@ -22,7 +22,8 @@ from harness.answers import Answer
 from harness.databases import fresh_database
 from harness.haldir import Haldir
 from harness.threads import running_haldir
-from upstreams import sample
+from upstreams import raw, sample
+from upstreams.raw import Lister, raw_upstream
 from upstreams.serving import serving
 
 RETRIES = 50
@@ -255,9 +256,7 @@ def test_a_call_that_its_client_named_runs_under_the_same_name_once_it_is_approv
 
 
 @pytest.mark.parametrize(("path", "tool"), [("/mcp/sample", "add"), ("/mcp", "sample__add")])
-def test_a_held_call_by_mcp_is_a_plain_result_and_the_identical_call_runs_once(
-    haldir: Haldir, path: str, tool: str
-) -> None:
+def test_a_held_call_by_mcp_says_so_and_the_identical_call_runs_once(haldir: Haldir, path: str, tool: str) -> None:
     session = haldir.session("execute")
 
     def asked() -> Any:
@@ -266,12 +265,32 @@ def test_a_held_call_by_mcp_is_a_plain_result_and_the_identical_call_runs_once(
 
     first = asked()
     said = json.loads(first["content"][0]["text"])
-    assert (first["isError"], said["status"]) == (False, "approval_required")
+    assert said["status"] == "approval_required"
     assert json.loads(asked()["content"][0]["text"])["approval_id"] == said["approval_id"]
     haldir.rest("POST", f"{said['url']}/approve")
     done = asked()
     assert (done.get("isError", False), done["content"][0]["text"]) == (False, "9")
     assert json.loads(asked()["content"][0]["text"])["approval_id"] != said["approval_id"]
+
+
+@pytest.mark.parametrize("path", ["/mcp/{}", "/mcp"])
+@pytest.mark.parametrize(("schema", "is_error"), [({}, False), ({"outputSchema": {"type": "object"}}, True)], ids=str)
+def test_a_held_call_by_mcp_is_an_error_only_where_clients_would_otherwise_miss_what_the_tool_promises(
+    haldir: Haldir,
+    path: str,
+    schema: dict[str, Any],
+    is_error: bool,  # noqa: FBT001 - pytest hands it over by name.
+) -> None:
+    with raw_upstream(raw.honest) as upstream:
+        upstream.on_other = Lister([raw.TOOLS[0] | schema])
+        name = f"promises-{is_error}-{path.count('{')}".lower()
+        haldir.rest("POST", "/v1/proxy/upstreams", {"name": name, "url": upstream.url})
+        haldir.rest("POST", "/v1/approvals/rules", {"type": "tool_blocked", "tools": [f"{name}.do"]})
+        tool = "do" if "{}" in path else f"{name}__do"
+        answer = haldir.ask_modern(path.format(name), "tools/call", {"name": tool}, haldir.token()).message["result"]
+        assert json.loads(answer["content"][0]["text"])["status"] == "approval_required"
+        assert answer["isError"] is is_error
+        assert upstream.calls == 0
 
 
 def test_arguments_of_what_waits_are_sealed_and_never_stand_in_the_log(haldir: Haldir) -> None:

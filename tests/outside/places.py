@@ -9,6 +9,7 @@ PACKAGES = OUTSIDE / "node_modules" / "@modelcontextprotocol"
 CONFORMANCE_SUITE = (str(NODE), str(PACKAGES / "conformance" / "dist" / "index.js"))
 EVERYTHING_SERVER = OUTSIDE / "everything-server"
 OLD_PYTHON = OUTSIDE / "old_client" / "bin" / "python"
+FRAMEWORKS = {name: OUTSIDE / name / "bin" / "python" for name in ("pydantic_ai", "langchain")}
 PUBLISHED = OUTSIDE / "published" / "bin"
 PUBLISHED_PYTHON = PUBLISHED / "python"
 

@@ -1,1 +1,1 @@
-"""Haldir between clients and servers that others wrote. `make peers` fetches those and runs this."""
+"""Haldir between clients, agent frameworks and servers that others wrote. `make peers` fetches those and runs this."""

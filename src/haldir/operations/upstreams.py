@@ -75,6 +75,12 @@ async def discover(ctx: Context, tenant: TenantId, known: KnownUpstream, tool: s
     return found
 
 
+def output_is_typed(ctx: Context, tenant: TenantId, upstream_name: str, tool: str) -> bool:
+    """Tell whether a tool, as last discovered, has a schema for what it answers."""
+    found = ctx.upstreams.discoveries.get((tenant, upstream_name))
+    return found is not None and tool in found.definitions and found.definitions[tool].typed_output
+
+
 async def discover_all(ctx: Context) -> None:
     """Ask every upstream of every tenant for its tools, so that the first caller need not wait for it."""
     await ctx.pool.warm_up()

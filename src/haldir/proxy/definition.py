@@ -16,7 +16,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class Definition(msgspec.Struct, frozen=True):
     """`sha256` is what the tool is pinned by: it covers all of `encoded`, whatever the order of its members.
 
-    `destructive` is its own word, and yes where it says nothing, as MCP has it.
+    `destructive` is its own word, and yes where it says nothing, as MCP has it. `typed_output`: what it answers has
+    a schema, so that every result of it that is no error must have the content that the schema asks for.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Definition(msgspec.Struct, frozen=True):
     sha256: str
     encoded: bytes
     destructive: bool = True
+    typed_output: bool = False
 
 
 def read_definition(encoded: Raw) -> Definition | None:
@@ -42,7 +44,9 @@ def read_definition(encoded: Raw) -> Definition | None:
         return None
     digest = hashlib.sha256(strict_json.encode(tree)).hexdigest()
     schema = rpc.members(encoded)["inputSchema"]
-    return Definition(name, description or "", schema, digest, bytes(encoded), _is_destructive(tree))
+    return Definition(
+        name, description or "", schema, digest, bytes(encoded), _is_destructive(tree), "outputSchema" in tree
+    )
 
 
 def _is_destructive(tree: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ class GovernedCall:
             try:
                 end = await call_tool(self._ctx, call, self._forward)
             except (Refused, UpstreamError, OutcomeUnknown) as error:
-                await self._fail(failure_of(error, self._inbound, self._call_id))
+                await self._fail(failure_of(self._ctx, call, error, self._inbound, self._call_id))
             else:
                 await self._deliver(end.answer)
 

@@ -62,7 +62,7 @@ class JoinedCall:
             try:
                 answer = (await call_tool(self._ctx, call, forward)).answer
             except (Refused, UpstreamError, OutcomeUnknown) as error:
-                answer = failure_of(error, self._inbound, self._call_id)
+                answer = failure_of(self._ctx, call, error, self._inbound, self._call_id)
             await self._deliver(answer)
 
     def _check_headers(self, known: KnownUpstream, tool: str) -> None:
