@@ -131,6 +131,7 @@ def test_what_is_wrong_with_a_store_is_a_fault_of_the_server_and_says_which() ->
         ('"kind":"call.settle","call_id":"","state":"posted"', {"result_digest": "", "error": "", "latency_ms": 0}),
         ('"kind":"call.resolve","call_id":"","state":"posted"', {"amount_micros": None}),
         ('"kind":"webhook.disable","webhook_id":1', {"reason": "asked"}),
+        ('"kind":"webhook.register","name":"","events":[],"url_digest":"","secret_digest":""', {"format": "haldir"}),
         ('"kind":"webhook.trigger","event":"e"', {"webhook_id": None}),
         ('"kind":"approval.rule.add","rule_id":"","rule_kind":"all"', {"threshold_micros": 0, "tools": (), "approvers": 1, "four_eyes": False}),
         ('"kind":"approval.request","approval_id":"","session_id":""', {"tool": "", "action": "", "amount_micros": 0, "details_digest": "", "ttl_seconds": 3600}),

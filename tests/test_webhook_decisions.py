@@ -94,7 +94,7 @@ def test_what_was_registered_stands_in_the_row(court: Court) -> None:
     op_id = court.op()
     court.apply(RegisterWebhook(op_id=op_id, name="n", events=("anomaly",), url_digest="u", secret_digest="s"))
     webhook = court.row(Webhook, 1)
-    assert webhook == Webhook(1, "n", ("anomaly",), "u", "s", None, None, court.now, op_id)
+    assert webhook == Webhook(1, "n", ("anomaly",), "u", "s", None, None, court.now, op_id, made_by="system:")
     assert webhook.active
 
 

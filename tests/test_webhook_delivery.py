@@ -5,23 +5,19 @@ import email.utils
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from standardwebhooks import Webhook as Standard
 
-from haldir.app import open_context, wall_clock
 from haldir.client import WebhookVerificationError, verify_webhook_signature
 from haldir.journal.command import CredentialRef
-from haldir.kernel.clock import DAY, HOUR, MINUTE, SECOND, Micros
+from haldir.kernel.clock import DAY, HOUR, MINUTE, SECOND
 from haldir.kernel.errors import InvalidRequest, NotFound, Refused
 from haldir.kernel.secret import Secret
 from haldir.operations.caller import Caller
-from haldir.operations.context import Context
-from haldir.operations.tenants import create_tenant, first_tenant
+from haldir.operations.tenants import create_tenant
 from haldir.operations.verbs.keys import CreateKeyRequest, create_key
 from haldir.operations.verbs.webhook_deliveries import (
-    DeliveryShown,
     EventsReplayed,
     ListDeliveriesRequest,
     ListEventsRequest,
@@ -33,20 +29,12 @@ from haldir.operations.verbs.webhook_deliveries import (
     replay_events,
 )
 from haldir.operations.verbs.webhooks import (
-    ListWebhooksRequest,
-    RegisterWebhookRequest,
     RotateSecretRequest,
-    TriggerRequest,
-    WebhookMade,
     WebhookNamed,
-    WebhookShown,
     disable_webhook,
     enable_webhook,
-    list_webhooks,
-    register_webhook,
     remove_webhook,
     rotate_webhook_secret,
-    trigger_event,
 )
 from haldir.operations.wire import Moment
 from haldir.settings import Settings
@@ -55,79 +43,16 @@ from haldir.vault.keyring import ROOT_KEY_VERSION
 from haldir.webhooks.model import WebhookProgress
 from haldir.webhooks.outbox import LEASE_SECONDS, Outbox
 from haldir.webhooks.sender import Sender
-from haldir.workers.deliver import KEPT_DAYS, Deliverer
-from receiver import Delivery, Receiver, Reply, receiving
+from haldir.workers.deliver import KEPT_DAYS
+from receiver import Delivery, Reply, receiving
 from upstreams.serving import free_port
+from webhook_scene import Scene, played
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     dsn = Secret(request.getfixturevalue("fresh_postgres_dsn")) if request.param == "postgres" else None
     return Settings(data=tmp_path, database_url=dsn, allow_private=True)
-
-
-class Scene:
-    """A Haldir whose clock stands still until the test moves it, and its worker for webhooks."""
-
-    def __init__(self, ctx: Context, caller: Caller, clock: "Clock") -> None:
-        self.ctx, self.caller, self._clock = ctx, caller, clock
-        self.deliverer = self.another_worker("one")
-
-    def another_worker(self, holder: str) -> Deliverer:
-        return Deliverer(self.ctx, holder, chance=lambda: 0.5)
-
-    async def deliver(self, after: Micros = 0) -> None:
-        """Let time pass, and then deliver all that is due."""
-        self._clock.now += after
-        await self.deliverer.round()
-        await self.deliverer.settled()
-
-    async def pass_by(self, span: Micros, step: Micros = MINUTE) -> None:
-        """Let time pass as it does for a server: it looks again and again."""
-        until = self._clock.now + span
-        while self._clock.now < until:
-            await self.deliver(after=step)
-
-    def now(self) -> Micros:
-        return self._clock.now
-
-    async def register(self, receiver: Receiver | str, *events: str) -> WebhookMade:
-        url = receiver if isinstance(receiver, str) else receiver.url
-        return await register_webhook(
-            self.ctx, self.caller, RegisterWebhookRequest(url, events=list(events) or ["all"])
-        )
-
-    async def trigger(self, event: str = "anomaly", webhook_id: int | None = None) -> str:
-        """Make an event up; return its id."""
-        return (await trigger_event(self.ctx, self.caller, TriggerRequest(event, webhook_id))).event_id
-
-    async def shown(self, webhook_id: int = 1) -> WebhookShown:
-        listed = (await list_webhooks(self.ctx, self.caller, ListWebhooksRequest())).webhooks
-        return next(each for each in listed if each.webhook_id == webhook_id)
-
-    async def attempts(self, **wanted: Any) -> list[DeliveryShown]:
-        """Return the attempts, oldest first."""
-        return (await list_deliveries(self.ctx, self.caller, ListDeliveriesRequest(**wanted))).deliveries[::-1]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now: Micros = wall_clock()
-
-    def __call__(self) -> Micros:
-        return self.now
-
-
-def played(settings: Settings, story: Callable[[Scene], Any]) -> None:
-    async def play() -> None:
-        clock = Clock()
-        async with open_context(settings, clock) as ctx:
-            first = await first_tenant(ctx)
-            scene = Scene(ctx, Caller(first.tenant, CredentialRef("key", first.key.reveal()[:12]), ("*",)), clock)
-            await story(scene)
-            await scene.deliverer.close()
-
-    asyncio.run(play())
 
 
 async def parts(scene: Scene) -> list[Part]:

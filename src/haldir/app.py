@@ -134,6 +134,7 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
             clock=clock,
             allow_private=settings.allow_private,
             bootstrap_token=settings.bootstrap_token,
+            public_url=settings.public_url,
             requests=RequestBook(secrets.token_hex(HOLDER_BYTES) if store.shared else ""),
         )
 

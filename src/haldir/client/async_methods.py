@@ -742,12 +742,19 @@ class AsyncMethods:
         url: str,
         name: str | None = None,
         events: Sequence[str] | None = None,
+        format: Literal["haldir", "slack", "teams"] | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.WebhookMade:
         """Add an endpoint; it hears what happens from here on. Its secret is shown once."""
         answer: types.WebhookMade = await self._ask(
-            writing("POST", "/v1/webhooks", given(url=url, name=name, events=events), idempotency_key, once=True)
+            writing(
+                "POST",
+                "/v1/webhooks",
+                given(url=url, name=name, events=events, format=format),
+                idempotency_key,
+                once=True,
+            )
         )
         return answer
 

@@ -957,6 +957,7 @@ class WebhookMade(TypedDict):
     url: str
     name: str
     events: list[str]
+    format: Literal["haldir", "slack", "teams"]
     secret: str
     message: str
 
@@ -973,6 +974,7 @@ class WebhookShown(TypedDict):
     url: str
     name: str
     events: list[str]
+    format: Literal["haldir", "slack", "teams"]
     active: bool
     disabled_reason: str
     fire_count: int

@@ -53,6 +53,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     allow_private: bool = False  # Whether upstreams registered by API may reach private addresses.
     bootstrap_token: Secret[str] | None = None
+    public_url: str | None = None  # Where others reach this Haldir, without a slash at its end, if anybody said so.
     directory: Directory = msgspec.field(default_factory=Directory)
     upstreams: UpstreamBook = msgspec.field(default_factory=UpstreamBook)
     key_uses: KeyUses = msgspec.field(default_factory=KeyUses)

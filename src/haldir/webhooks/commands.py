@@ -9,7 +9,7 @@ from haldir.journal.command import Command, Decision, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.storage.rows import Find
-from haldir.webhooks.model import Webhook, WebhookCount
+from haldir.webhooks.model import Format, Webhook, WebhookCount
 
 WEBHOOKS_MAX = 50  # Of one tenant; each is served by itself, so that the slow ones delay nobody.
 
@@ -27,6 +27,7 @@ class RegisterWebhook(Command, frozen=True, tag="webhook.register"):
     events: tuple[str, ...]
     url_digest: str
     secret_digest: str
+    format: Format = "haldir"
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield WebhookCount.at()
@@ -37,7 +38,17 @@ class RegisterWebhook(Command, frozen=True, tag="webhook.register"):
             return deny("too_many_webhooks", f"There are {WEBHOOKS_MAX} webhooks, which is as many as there may be.")
         number = count.last_id + 1
         webhook = Webhook(
-            number, self.name, self.events, self.url_digest, self.secret_digest, None, None, now, self.op_id
+            number,
+            self.name,
+            self.events,
+            self.url_digest,
+            self.secret_digest,
+            None,
+            None,
+            now,
+            self.op_id,
+            format=self.format,
+            made_by=str(self.asked_by),
         )
         return allow(webhook, WebhookCount(number, count.standing + 1), result=WebhookRegistered(number))
 

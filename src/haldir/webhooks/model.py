@@ -4,14 +4,19 @@ The last three tables are no state of the journal's: no command reads them, and 
 (docs/adr/0010-deliveries-beside-the-log.md).
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from haldir.kernel.clock import Micros
 from haldir.storage.rows import Row, Table
 
+Format = Literal["haldir", "slack", "teams"]  # For programs, or for people in one of these.
+
 
 class Webhook(Row, frozen=True):
-    """An endpoint. Its URL and secrets are sealed in the parts named here."""
+    """An endpoint. Its URL and secrets are sealed in the parts named here.
+
+    With `links` its messages about approvals let whoever reads them decide; `made_by`, as `kind:id`, answers for that.
+    """
 
     TABLE: ClassVar[Table] = Table("webhook", key=("id",))
 
@@ -26,6 +31,9 @@ class Webhook(Row, frozen=True):
     since_op: str  # It hears what comes after this command's entry: its registration, or its last enabling.
     disabled_at: Micros | None = None
     disabled_reason: str = ""
+    format: Format = "haldir"
+    links: bool = False
+    made_by: str = ""
 
     @property
     def active(self) -> bool:

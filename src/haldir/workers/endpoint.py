@@ -8,16 +8,16 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, final
 
-import msgspec
-
 from haldir.kernel import ids
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
+from haldir.operations.approval_links import links_for
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.operations.webhooks import known_webhook, signing_secrets
 from haldir.webhooks.commands import DisableWebhook
 from haldir.webhooks.events import Event
+from haldir.webhooks.formats import body_of
 from haldir.webhooks.model import Webhook, WebhookDelivery, WebhookProgress
 from haldir.webhooks.outbox import Outbox
 from haldir.webhooks.queries import due_retry, event_at, news_from, owing, place_behind, progress_of
@@ -157,7 +157,7 @@ class Endpoint:
             return Sent(None, "The webhook was removed.")
         now = self._ctx.clock()
         name = self._name(webhook, event)
-        body = msgspec.json.encode(event.payload(self._tenant, name))
+        body = body_of(event, self._tenant, name, known.webhook.format, links_for(self._ctx, event))
         secrets = await signing_secrets(self._ctx, self._tenant, known.webhook, now)
         headers = signed_headers(event.id, body, now // SECOND, attempt, secrets)
         headers |= {"Content-Type": "application/json", "X-Haldir-Event": name}

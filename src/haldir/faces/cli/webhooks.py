@@ -8,6 +8,7 @@ from haldir.faces.cli.screen import moment, plain, print_fields, print_table
 from haldir.faces.cli.webhook_listen import listen_and_forward
 
 PAGE = 500  # The most that one answer holds.
+FORMATS = ("haldir", "slack", "teams")
 
 
 @click.group()
@@ -19,10 +20,14 @@ def webhooks() -> None:
 @click.argument("address", metavar="URL")
 @click.option("--name", default="", help="What to call it.")
 @click.option("--events", default="all", show_default=True, help="Names of events, with commas between.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Who reads them there."
+)
 @speaks_rest
-def register(remote: Remote, address: str, name: str, events: str) -> None:
-    """Have events sent to URL from here on."""
-    body = {"url": address, "name": name, "events": [each.strip() for each in events.split(",") if each.strip()]}
+def register(remote: Remote, address: str, name: str, events: str, form: str) -> None:
+    """Have events sent to URL from here on: for programs (haldir), or for people in Slack or Teams."""
+    wanted = [each.strip() for each in events.split(",") if each.strip()]
+    body = {"url": address, "name": name, "events": wanted, "format": form}
     remote.show(remote.post("/v1/webhooks", body), _print_made)
 
 
@@ -169,13 +174,14 @@ def _print_webhooks(answer: Json) -> None:
             each["url"],
             each["name"],
             each["events"],
+            each["format"],
             _state(each),
             each["fire_count"],
             each["fail_count"],
         )
         for each in answer["webhooks"]
     )
-    columns = ("id", "url", "name", "events", "state", "delivered", "failed")
+    columns = ("id", "url", "name", "events", "format", "state", "delivered", "failed")
     print_table(columns, rows, empty="There are no webhooks.")
 
 

@@ -33,7 +33,7 @@ from haldir.webhooks.commands import (
     WebhookRegistered,
 )
 from haldir.webhooks.events import ALL, EVENTS, FLAGGED
-from haldir.webhooks.model import WebhookProgress
+from haldir.webhooks.model import Format, WebhookProgress
 
 NAME_CHARS_MAX = 128
 GRACE_SECONDS = 86_400
@@ -44,11 +44,12 @@ ROTATED = "Deliveries bear both signatures until secret_prev_expires_at; give re
 
 
 class RegisterWebhookRequest(msgspec.Struct, frozen=True):
-    """`events` are names of events, or `all`."""
+    """`events` are names of events, or `all`. `format` is for programs (`haldir`), or for people in Slack or Teams."""
 
     url: str
     name: str = ""
     events: list[str] = msgspec.field(default_factory=lambda: [ALL])
+    format: Format = "haldir"
 
 
 class WebhookMade(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class WebhookMade(msgspec.Struct, frozen=True):
     url: str
     name: str
     events: tuple[str, ...]
+    format: Format
     secret: str
     message: str
 
@@ -72,6 +74,7 @@ class WebhookShown(msgspec.Struct, frozen=True):
     url: str
     name: str
     events: tuple[str, ...]
+    format: Format
     active: bool
     disabled_reason: str
     fire_count: int
@@ -145,9 +148,12 @@ async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhoo
         events=events,
         url_digest=url_part.digest,
         secret_digest=secret_part.digest,
+        format=request.format,
     )
     made = await allowed_result(ctx, caller.tenant, command, WebhookRegistered, [url_part, secret_part])
-    return WebhookMade(True, made.webhook_id, request.url, request.name, events, secret.reveal(), SHOWN_ONCE)
+    return WebhookMade(
+        True, made.webhook_id, request.url, request.name, events, request.format, secret.reveal(), SHOWN_ONCE
+    )
 
 
 async def list_webhooks(ctx: Context, caller: Caller, _request: ListWebhooksRequest) -> WebhooksListed:
@@ -227,6 +233,7 @@ def _shown(known: KnownWebhook, progress: WebhookProgress | None) -> WebhookShow
         shown_url(known.url),
         webhook.name,
         webhook.events,
+        webhook.format,
         webhook.active,
         webhook.disabled_reason,
         progress.delivered_count if progress else 0,
