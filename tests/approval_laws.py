@@ -1,5 +1,6 @@
 """The law of approvals, worked out from the log alone: what was held passed by exactly as many words as it takes, once."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from haldir.approvals.commands import AddApprovalRule, DecideApproval, RemoveApprovalRule, SetFourEyes
 from haldir.approvals.holds import Held
+from haldir.approvals.model import TENANT_WIDE, Approval, PendingCount
 from haldir.gate.model import Session
 from haldir.journal.command import Record
 from haldir.kernel import ids
@@ -16,12 +18,26 @@ from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.call_commands import Admit
 from haldir.operations.commands import AnyCommand
 from haldir.operations.payment_commands import AuthorizePayment
+from haldir.storage.rows import Row
 
 
 def assert_what_is_held_passes_once(sessions: dict[str, Session], log: Sequence[tuple[Record, AnyCommand]]) -> None:
     court = _People(sessions)
     for record, command in log:
         court.look(record, command)
+
+
+def assert_pending_is_counted(state: dict[str, list[Row]]) -> None:
+    """Whoever counts the approvals finds what stands in the counts, of each session and of all."""
+    pending, asked = Counter[str](), Counter[str]()
+    for row in state["approval"]:
+        assert isinstance(row, Approval)
+        for holder in (TENANT_WIDE, row.session_id):
+            pending[holder] += row.state == "pending"
+            asked[holder] += 1
+    counts = [row for row in state["pending_count"] if isinstance(row, PendingCount)]
+    assert {row.holder: row.pending for row in counts} == dict(pending)
+    assert {row.holder: row.asked for row in counts} == dict(asked)
 
 
 class _People:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from approval_laws import assert_what_is_held_passes_once
+from approval_laws import assert_pending_is_counted, assert_what_is_held_passes_once
 from haldir.gate.commands import RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Session
@@ -63,6 +63,7 @@ def assert_lawful(state: dict[str, list[Row]], log: Sequence[tuple[Record, AnyCo
     assert_calls_end_once(state, log)
     assert_payments_end_once(state, log)
     assert_what_is_held_passes_once(sessions, log)
+    assert_pending_is_counted(state)
     assert_nothing_runs_after_a_revocation(sessions, log)
     assert_rates_are_upper_bounds(sessions, log)
     assert_tallies_count_the_log(state, log)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from haldir.approvals.model import Approval, ApprovalRules, Hold
+from haldir.approvals.model import Approval, ApprovalRules, Hold, PendingCount
 from haldir.gate.model import Agent, ApiKey, KeyUse, Request, Session, Tenant
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
@@ -42,6 +42,7 @@ STATE: tuple[type[Row], ...] = (
     Credential,
     Hold,
     Payment,
+    PendingCount,
     PolicyEpoch,
     RateWindow,
     ReportedSpend,

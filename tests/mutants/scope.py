@@ -11,6 +11,7 @@ PAGE = ROOT / "docs" / "mutants.md"
 SCOPE = (
     "*/commands.py",
     "operations/*_commands.py",
+    "approvals/*.py",
     "gate/*.py",
     "ledger/*.py",
     "policy/**/*.py",

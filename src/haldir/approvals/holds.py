@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from haldir.approvals.model import Approval, ApprovalRules, Asked, Hold
+from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
@@ -61,6 +62,7 @@ def hold_needs(rows: WorkingSet, session_id: str, digested: Callable[[], str]) -
         return
     request_digest = digested()
     yield Hold.at(session_id, request_digest)
+    yield from pending_needs(session_id)
     held = rows.peek(Hold, session_id, request_digest)
     if held is not None:
         yield Approval.at(held.approval_id)
@@ -78,6 +80,8 @@ def ruling(rows: WorkingSet, asking: Callable[[], Asked], approval_id: str, used
     waiting = rows.get(Hold, asked.session_id, asked.request_digest)
     approval = rows.the(Approval, waiting.approval_id) if waiting else None
     if waiting is None or approval is None or _lapsed(approval, rules, asked, now):
+        if not _is_pending(approval) and (refusal := pending_refusal(rows, asked.session_id)):
+            return Ruling(*refusal)
         return _begun(asked, terms, approval, approval_id, now)
     match approval.state:
         case "pending":
@@ -125,6 +129,11 @@ def _lapsed(approval: Approval, rules: ApprovalRules, asked: Asked, now: Micros)
         or approval.state == "expired"
         or (approval.rules_version, approval.policy_epoch) != (rules.version, asked.policy_epoch)
     )
+
+
+def _is_pending(before: Approval | None) -> bool:
+    """Tell whether an approval counts among those that wait: then another may take its place."""
+    return before is not None and before.state == "pending"
 
 
 def _begun(asked: Asked, terms: Terms, before: Approval | None, approval_id: str, now: Micros) -> Ruling:

@@ -41,6 +41,7 @@ class ApprovalRules(Row, frozen=True):
 
 
 NO_RULES = ApprovalRules()
+TENANT_WIDE = ""  # The holder of the count of all approvals.
 
 
 class Vote(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -108,6 +109,20 @@ class Hold(Row, frozen=True):
     session_id: str
     request_digest: str
     approval_id: str
+
+
+class PendingCount(Row, frozen=True):
+    """How many approvals of a session, or TENANT_WIDE, wait for a person, and how many were ever asked for.
+
+    `version` counts the decisions that changed what waits: while it is the same, so is what waits.
+    """
+
+    TABLE: ClassVar[Table] = Table("pending_count", key=("holder",))
+
+    holder: str
+    pending: int = 0
+    asked: int = 0
+    version: int = 0
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

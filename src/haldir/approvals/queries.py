@@ -10,14 +10,15 @@ from haldir.storage.mapping import mapping
 
 PENDING = f"""
 SELECT {", ".join(mapping(Approval).names)} FROM approval
-WHERE tenant = :tenant AND state = 'pending' AND expires_at > :now
-  AND (:agent_id = '' OR agent_id = :agent_id) AND (:before = '' OR id < :before)
+WHERE tenant = :tenant AND state = 'pending' AND id < :before AND expires_at > :now
 ORDER BY id DESC LIMIT :limit
 """
-COUNTS = """
-SELECT (SELECT count(*) FROM approval WHERE tenant = :tenant),
-  (SELECT count(*) FROM approval WHERE tenant = :tenant AND state = 'pending' AND expires_at > :now)
+PENDING_OF_AGENT = f"""
+SELECT {", ".join(mapping(Approval).names)} FROM approval
+WHERE tenant = :tenant AND agent_id = :agent_id AND state = 'pending' AND id < :before AND expires_at > :now
+ORDER BY id DESC LIMIT :limit
 """
+AFTER_ALL_IDS = "~"  # Ids are letters, digits, `-` and `_`.
 OVERDUE = """
 SELECT id FROM approval
 WHERE tenant = :tenant AND state IN ('pending', 'approved') AND expires_at <= :now
@@ -29,8 +30,11 @@ async def pending_approvals(
     reader: Reader, tenant: TenantId, *, agent_id: str, before: str, now: Micros, limit: int
 ) -> list[Approval]:
     """Return up to `limit` approvals that wait, whose id comes before `before` ("" for the newest)."""
-    found: list[Any] = await reader.fetch(
-        PENDING, tenant=tenant, agent_id=agent_id, before=before, now=now, limit=limit
+    asked: dict[str, str | int] = {"tenant": tenant, "before": before or AFTER_ALL_IDS, "now": now, "limit": limit}
+    found: list[Any] = (
+        await reader.fetch(PENDING_OF_AGENT, agent_id=agent_id, **asked)
+        if agent_id
+        else await reader.fetch(PENDING, **asked)
     )
     rows = map(mapping(Approval).decode, found)
     return [row for row in rows if isinstance(row, Approval)]
@@ -40,9 +44,3 @@ async def overdue_approvals(reader: Reader, tenant: TenantId, now: Micros, limit
     """Return the ids of approvals whose time is over, the longest overdue first."""
     found = await reader.fetch(OVERDUE, tenant=tenant, now=now, limit=limit)
     return [approval_id for (approval_id,) in found]
-
-
-async def count_approvals(reader: Reader, tenant: TenantId, now: Micros) -> tuple[int, int]:
-    """Return how many approvals were ever asked for, and how many still wait for a person."""
-    ((total, pending),) = await reader.fetch(COUNTS, tenant=tenant, now=now)
-    return int(total), int(pending)

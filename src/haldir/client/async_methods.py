@@ -352,11 +352,20 @@ class AsyncMethods:
         return answer
 
     async def list_pending_approvals(
-        self, agent_id: str | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        agent_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        since: int | None = None,
+        wait: int | None = None,
     ) -> types.PendingListed:
-        """List what waits for a person, newest first."""
+        """List what waits for a person, newest first, at once or when that changes."""
         answer: types.PendingListed = await self._ask(
-            reading("GET", "/v1/approvals/pending", {"agent_id": agent_id, "limit": limit, "cursor": cursor})
+            reading(
+                "GET",
+                "/v1/approvals/pending",
+                {"agent_id": agent_id, "limit": limit, "cursor": cursor, "since": since, "wait": wait},
+            )
         )
         return answer
 

@@ -630,9 +630,12 @@ class PaymentsListed(TypedDict):
 
 
 class PendingListed(TypedDict):
+    """`version` counts the changes to what waits: the next answer is another only once it is another."""
+
     count: int
     requests: list[ApprovalShown]
     next_cursor: str | None
+    version: int
 
 
 class PeriodShown(TypedDict):

@@ -63,6 +63,9 @@ REFUSALS: dict[str, RefusalKind] = {
     "approval_decided": RefusalKind(400, "GET /v1/approvals/{id} shows how it was decided."),
     "approval_expired": RefusalKind(400, "Have it asked for anew."),
     "four_eyes": RefusalKind(403, "Have it decided by another key, whose owner had no part in it."),
+    "too_many_pending": RefusalKind(
+        429, "Wait until people decided some of them, or they expired; GET /v1/approvals/pending lists them."
+    ),
     "approval_rule_not_found": RefusalKind(404, "List the rules with GET /v1/approvals/rules."),
     "payment_not_found": RefusalKind(404, "List the payments with GET /v1/payments."),
     "payment_not_open": RefusalKind(409, "The payment is resolved already; GET /v1/payments/{id} shows how."),

@@ -6,6 +6,7 @@ import msgspec
 
 from haldir.approvals.holds import HELD_SECONDS, begun
 from haldir.approvals.model import NO_RULES, ApprovalRules, Asked
+from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.gate.liveness import chain_needs, foreign_refusal, openers, session_refusal
 from haldir.gate.model import Session
@@ -33,6 +34,7 @@ class RequestApproval(Command, frozen=True, tag="approval.request"):
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApprovalRules.at()
         yield from chain_needs(rows, self.session_id)
+        yield from pending_needs(self.session_id)
 
     def subject(self) -> Subject:
         return Subject(self.session_id, "", "", self.tool)
@@ -43,11 +45,13 @@ class RequestApproval(Command, frozen=True, tag="approval.request"):
         session = rows.the(Session, self.session_id)
         if refusal := foreign_refusal(self.asked_by, session):
             return deny(*refusal, self.subject())
+        about = Subject(session.id, session.agent_id, "", self.tool)
+        if refusal := pending_refusal(rows, session.id):
+            return deny(*refusal, about)
         rules = rows.get(ApprovalRules) or NO_RULES
         asked = self._asked(session, openers(rows, session))
         terms = terms_of(rules, asked) or Terms(rules.version)  # Where no rule holds it, one person's word is enough.
         approval = begun(asked, terms, self.approval_id, now, self.ttl_seconds)
-        about = Subject(session.id, session.agent_id, "", self.tool)
         return allow(approval, about=about, result=ApprovalRequested(approval.expires_at))
 
     def _asked(self, session: Session, opened_by: tuple[str, ...]) -> Asked:

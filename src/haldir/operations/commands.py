@@ -9,7 +9,7 @@ from haldir.approvals.commands import (
     RemoveApprovalRule,
     SetFourEyes,
 )
-from haldir.approvals.model import Approval, ApprovalRules, Hold
+from haldir.approvals.model import Approval, ApprovalRules, Hold, PendingCount
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
@@ -114,6 +114,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     ApprovalRules,
     Approval,
     Hold,
+    PendingCount,
     Upstream,
     UpstreamHealth,
     Tool,

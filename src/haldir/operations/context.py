@@ -14,6 +14,7 @@ from haldir.kernel.clock import Clock, Micros
 from haldir.kernel.ids import OpId, TenantId
 from haldir.kernel.secret import Secret
 from haldir.operations.books import Directory, RequestBook, UpstreamBook
+from haldir.operations.pending_watch import PendingWatch
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
 from haldir.proxy.pool import UpstreamPool
@@ -59,6 +60,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     key_uses: KeyUses = msgspec.field(default_factory=KeyUses)
     agent_sessions: dict[tuple[TenantId, str], AgentSession] = {}
     in_flight: set["asyncio.Task[Any]"] = msgspec.field(default_factory=set)
+    pending: PendingWatch = msgspec.field(default_factory=PendingWatch)
     requests: RequestBook = msgspec.field(default_factory=RequestBook)
     ops: RequestOps | None = None
 

@@ -3,10 +3,12 @@
 It sees each decision over the rows as they were before it, and what it says stands in the entry.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from haldir.approvals.commands import DecideApproval, ExpireApproval
 from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval
+from haldir.approvals.pending import has_begun, pending_needs, recounted
 from haldir.gate.model import Session
 from haldir.journal.command import NOTHING_SEEN, SYSTEM, Command, Decision, Notice, Observation, Observer, Subject
 from haldir.journal.working_set import WorkingSet
@@ -41,15 +43,21 @@ class Guardian(Observer):
         yield AnomalyRules.at()
         if isinstance(command, ACTS):
             yield from tally_needs(agent_id, _tool_of(about))
+        if isinstance(command, (DecideApproval, ExpireApproval)):
+            approval = rows.peek(Approval, command.approval_id)
+            if approval is not None:
+                yield from pending_needs(approval.session_id)
 
     def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
-        notices = (*_budget_notices(rows, decision), *_approval_notices(decision, now))
+        approvals = [row for row in decision.puts if isinstance(row, Approval)]
+        notices = (*_budget_notices(rows, decision), *_approval_notices(approvals, decision.reason))
+        counts = recounted(rows, approvals) if approvals else ()
         deed = _deed(rows, command, decision)
         if deed is None:
-            return Observation(notices) if notices else NOTHING_SEEN
+            return Observation(notices, (*counts,)) if notices or counts else NOTHING_SEEN
         seen = examine(rows, deed, now)
         tallies = tallied(rows, deed, now, flagged=bool(seen.notices))
-        return Observation((*notices, *seen.notices), (*seen.puts, *tallies))
+        return Observation((*notices, *seen.notices), (*counts, *seen.puts, *tallies))
 
 
 def _deed(rows: WorkingSet, command: Command, decision: Decision) -> Deed | None:
@@ -90,13 +98,11 @@ def _budget_notices(rows: WorkingSet, decision: Decision) -> Iterator[Notice]:
             yield Notice(BUDGET_THRESHOLD, row.holder, f"{percent} % of the budget of {row.holder} is spent.")
 
 
-def _approval_notices(decision: Decision, now: Micros) -> Iterator[Notice]:
+def _approval_notices(approvals: Iterable[Approval], reason: str) -> Iterator[Notice]:
     """Tell of approvals that begin to wait, that are decided, and whose time is over; not of one vote of several."""
-    for row in decision.puts:
-        if not isinstance(row, Approval):
-            continue
-        if row.state == "pending" and row.created_at == now and not row.votes:
-            yield Notice(APPROVAL_REQUESTED, row.id, decision.reason or "A session asks for it.")
+    for row in approvals:
+        if has_begun(row):
+            yield Notice(APPROVAL_REQUESTED, row.id, reason or "A session asks for it.")
         elif row.state in {"approved", "denied"}:
             yield Notice(APPROVAL_DECIDED, row.id, f"{row.decided_by} decided it: {row.state}.")
         elif row.state == "expired":

@@ -21,6 +21,7 @@ from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row, require_alive
 from haldir.operations.outcomes import allowed_result
+from haldir.operations.pending_watch import read_pending_count
 from haldir.operations.verbs.sessions import owns
 from haldir.operations.wire import Amount
 from haldir.storage.rows import Part
@@ -69,15 +70,25 @@ class GetApprovalRequest(msgspec.Struct, frozen=True):
 
 
 class ListPendingRequest(msgspec.Struct, frozen=True):
+    """With `since`, the `version` of an earlier answer, it waits up to `wait` seconds, at most 30, for a change.
+
+    Any change to what waits in the tenant ends the wait, whichever agent is asked for.
+    """
+
     agent_id: str = ""
     limit: int = PAGE_DEFAULT
     cursor: str = ""
+    since: int | None = None
+    wait: int = 0
 
 
 class PendingListed(msgspec.Struct, frozen=True):
+    """`version` counts the changes to what waits: the next answer is another only once it is another."""
+
     count: int
     requests: list[ApprovalShown]
     next_cursor: str | None
+    version: int
 
 
 class DecideRequest(msgspec.Struct, frozen=True):
@@ -125,8 +136,7 @@ async def request_approval(ctx: Context, caller: Caller, request: RequestApprova
 
 async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest) -> ApprovalShown:
     """Show an approval, at once or when it is decided."""
-    if not 0 <= request.wait <= WAIT_SECONDS_MAX:
-        raise InvalidRequest(f"`wait` is 0 to {WAIT_SECONDS_MAX} seconds", "wait")
+    _check_wait(request.wait)
     approval = await _own(ctx, caller, request.request_id)
     if request.wait and approval.status(ctx.clock()) == "pending":
         approval = await _awaited(ctx, caller, approval, request.wait)
@@ -135,16 +145,17 @@ async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest
 
 
 async def list_pending_approvals(ctx: Context, caller: Caller, request: ListPendingRequest) -> PendingListed:
-    """List what waits for a person, newest first."""
+    """List what waits for a person, newest first, at once or when that changes."""
     if not 1 <= request.limit <= PAGE_MAX:
         raise InvalidRequest(f"limit is 1 to {PAGE_MAX}", "limit")
+    version = await _version(ctx, caller, request)  # Before the list is read: a change in between shows in the next.
     now = ctx.clock()
     rows = await read_pending(
         ctx.store, caller.tenant, agent_id=request.agent_id, before=request.cursor, now=now, limit=request.limit
     )
     shown = await shown_approvals(ctx, caller.tenant, rows, now)
     more = len(rows) == request.limit or len(shown) < len(rows)
-    return PendingListed(len(shown), shown, shown[-1].request_id if more and shown else None)
+    return PendingListed(len(shown), shown, shown[-1].request_id if more and shown else None, version)
 
 
 async def approve_request(ctx: Context, caller: Caller, request: DecideRequest) -> Approved:
@@ -173,6 +184,21 @@ async def deny_request(ctx: Context, caller: Caller, request: DecideRequest) -> 
     )
     await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
     return Denied(True, request.request_id)
+
+
+async def _version(ctx: Context, caller: Caller, request: ListPendingRequest) -> int:
+    """Return the version of what waits, once it is another than `since` or the time is over."""
+    _check_wait(request.wait)
+    if request.since is None or not request.wait:
+        return (await read_pending_count(ctx.store, caller.tenant)).version
+    count = await ctx.pending.changed(ctx.store, caller.tenant, request.since, request.wait)
+    await require_alive(ctx, caller, "list_pending_approvals")
+    return count.version
+
+
+def _check_wait(wait_seconds: int) -> None:
+    if not 0 <= wait_seconds <= WAIT_SECONDS_MAX:
+        raise InvalidRequest(f"`wait` is 0 to {WAIT_SECONDS_MAX} seconds", "wait")
 
 
 def _ttl_seconds(request: RequestApprovalRequest) -> int:
@@ -232,7 +258,7 @@ OPERATIONS = (
         run=request_approval,
         status=201,
         session=True,
-        refusals=("session_not_found", "session_expired", "session_revoked", "agent_revoked"),
+        refusals=("session_not_found", "session_expired", "session_revoked", "agent_revoked", "too_many_pending"),
         tag="approvals",
         mcp=McpTool(
             name="haldir_request_approval",
@@ -246,7 +272,7 @@ OPERATIONS = (
         name="list_pending_approvals",
         method="GET",
         path="/v1/approvals/pending",
-        summary="List what waits for approval, newest first",
+        summary="List what waits for approval, newest first, or wait until that changes",
         scope="approvals:read",
         request=ListPendingRequest,
         response=PendingListed,

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from haldir.approvals.queries import count_approvals
 from haldir.gate.model import ApiKey
 from haldir.gate.queries import count_sessions
 from haldir.journal.checkpoint import read_checkpoint
@@ -14,6 +13,7 @@ from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.living import all_rows
+from haldir.operations.pending_watch import read_pending_count
 from haldir.operations.upstreams import upstreams_of
 from haldir.vault.queries import count_secrets
 from haldir.watch.filter import EntryFilter, Span
@@ -101,7 +101,7 @@ async def get_metrics(ctx: Context, caller: Caller, _request: MetricsRequest) ->
     tenant, now = caller.tenant, ctx.clock()
     sessions, whole = await count_sessions(ctx.store, tenant, now), await all_days(ctx.store, tenant)
     payments, volume_micros = await posted_payments(ctx.store, tenant, CURRENCY)
-    approvals, pending = await count_approvals(ctx.store, tenant, now)
+    approvals = await read_pending_count(ctx.store, tenant)
     month = await _month(ctx, caller)
     return Metrics(
         total_api_keys=len(await all_rows(ctx, tenant, ApiKey)),
@@ -115,8 +115,8 @@ async def get_metrics(ctx: Context, caller: Caller, _request: MetricsRequest) ->
         total_secrets=await count_secrets(ctx.store, tenant),
         total_payments=payments,
         total_payment_volume_usd=wire_amount(volume_micros),
-        pending_approvals=pending,
-        total_approvals=approvals,
+        pending_approvals=approvals.pending,
+        total_approvals=approvals.asked,
         top_tools=await busiest(ctx.store, tenant, "tool", BUSIEST_SHOWN),
         top_agents=await busiest(ctx.store, tenant, "agent", BUSIEST_SHOWN),
         usage_this_month=MonthUsed(day_of(now)[:7], sum(day.actions for day in month)),
@@ -134,7 +134,7 @@ async def get_overview(ctx: Context, caller: Caller, _request: OverviewRequest) 
         tenant_id=tenant,
         generated_at=unix_seconds(now),
         active_sessions=(await count_sessions(ctx.store, tenant, now)).active,
-        pending_approvals=(await count_approvals(ctx.store, tenant, now))[1],
+        pending_approvals=(await read_pending_count(ctx.store, tenant)).pending,
         today=Today(today.actions, today.refused, today.flagged, wire_amount(today.spent_micros)),
         month_spent_usd=wire_amount(sum(day.spent_micros for day in month)),
         upstreams=await _upstreams(ctx, caller),

@@ -267,6 +267,7 @@ OPERATIONS = (
             "currency_mismatch",
             "approval_required",
             "approval_denied",
+            "too_many_pending",
         ),
         refusal_extras=_refusal_extras,
         tag="payments",
