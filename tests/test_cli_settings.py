@@ -76,6 +76,18 @@ def test_a_rate_limit_that_is_no_number_is_refused(tmp_path: Path, text: str) ->
         load(Asked(data=tmp_path), {"HALDIR_RATE_LIMIT": text})
 
 
+def test_how_long_a_held_call_is_held_open_stands_in_the_environment_or_the_file_or_is_four_seconds(
+    tmp_path: Path,
+) -> None:
+    assert load(Asked(data=tmp_path), {}).held_seconds == 4
+    (tmp_path / "haldir.toml").write_text("held_seconds = 30\n")
+    assert load(Asked(data=tmp_path), {}).held_seconds == 30
+    assert load(Asked(data=tmp_path), {"HALDIR_HELD_SECONDS": "0"}).held_seconds == 0
+    for wrong in ("31", "-1", "1.5", "ten"):
+        with pytest.raises(SettingsError, match="HALDIR_HELD_SECONDS"):
+            load(Asked(data=tmp_path), {"HALDIR_HELD_SECONDS": wrong})
+
+
 @pytest.mark.parametrize(
     ("text", "config"),
     [
@@ -185,6 +197,8 @@ def test_the_command_line_says_how_an_upstream_is_reached_and_the_file_still_pri
         ("host = ''", "host"),
         ("allow_private = 1", "allow_private"),
         ("rate_limit_per_minute = 0", "rate_limit_per_minute"),
+        ("held_seconds = 31", "held_seconds"),
+        ("held_seconds = 0.5", "held_seconds"),
         ("upstreams = 3", "upstreams"),
         ("port = ", "is not TOML"),
         ("host = '\udcff'", "is not TOML"),

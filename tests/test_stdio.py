@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from mcp.client.client import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.messages import ENVELOPE, call, initialize, request
-from harness.piped import PROGRAM, Piped
+from harness.piped import Piped, started_client
 from harness.threads import http_upstream, running_haldir
 from upstreams import raw, sample
 from upstreams.raw import raw_upstream
@@ -44,9 +43,7 @@ def haldir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
 
 
 def started(haldir: Haldir, credential: str, mode: str) -> AbstractAsyncContextManager[Client]:
-    """Return the official client, with the program started as its configuration says."""
-    environment = {"HALDIR_API_KEY": credential, "HALDIR_BASE_URL": haldir.url}
-    return Client(stdio_client(StdioServerParameters(command=PROGRAM, env=environment)), mode=mode)
+    return started_client(haldir.url, credential, mode)
 
 
 def modern(method: str, number: Any = 1, **params: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from haldir.proxy.model import DEADLINE_SECONDS, Price, ToolRule, UpstreamConfig
 CONFIG_FILE = "haldir.toml"
 PORT_MAX = 65_535
 RATE_PER_MINUTE_MAX = 1_000_000  # Far above what one process answers; a larger number is a slip.
+LONGEST_HELD_SECONDS = 30  # Proxies and clients give up on a request that is held for much longer.
 DEADLINE_SECONDS_MAX = 3_600  # A call that may take longer would hold its money for longer than anyone watches.
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool | None = None
     public_url: str | None = None
+    held_seconds: int | None = None
     security_contact: str | None = None
     upstreams: tuple[OperatorUpstream, ...] = ()
 
@@ -83,6 +85,7 @@ def _config_file(table: "_Table") -> ConfigFile:
         allowed_origins=table.texts("allowed_origins"),
         allow_private=table.flag("allow_private"),
         public_url=table.text("public_url"),
+        held_seconds=table.whole("held_seconds", 0, LONGEST_HELD_SECONDS),
         security_contact=table.text("security_contact"),
         upstreams=tuple(_upstream(name, each) for name, each in table.tables("upstreams")),
     )

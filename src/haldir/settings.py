@@ -11,7 +11,14 @@ from pathlib import Path
 import msgspec
 
 from haldir import config_file
-from haldir.config_file import CONFIG_FILE, PORT_MAX, RATE_PER_MINUTE_MAX, OperatorUpstream, SettingsError
+from haldir.config_file import (
+    CONFIG_FILE,
+    LONGEST_HELD_SECONDS,
+    PORT_MAX,
+    RATE_PER_MINUTE_MAX,
+    OperatorUpstream,
+    SettingsError,
+)
 from haldir.kernel.secret import Secret
 from haldir.proxy.environment import minimal_environment
 from haldir.proxy.model import UpstreamConfig
@@ -20,6 +27,7 @@ HOST = "127.0.0.1"
 PORT = 4253
 LOGIN_FILE = "login.json"
 CONTACTS = ("mailto:", "https://")
+HELD_SECONDS = 4  # Long enough for who sits before it; short of what any client takes for a fault.
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -38,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool = False
     public_url: str | None = None  # Where others reach this Haldir, without a slash at its end; None: where it listens.
+    held_seconds: float = HELD_SECONDS  # How long MCP waits, within a request, for a person; 0 for not at all.
     security_contact: str | None = None  # A mailto: or https: address, as RFC 9116 asks for.
     upstreams: tuple[OperatorUpstream, ...] = ()
     child_environment: dict[str, str] = {}  # What a stdio upstream inherits: never a variable of Haldir's own.
@@ -98,6 +107,8 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
     data = (asked.data or found.data()).absolute()
     file = config_file.read(data / CONFIG_FILE)
     rate = found.rate("HALDIR_RATE_LIMIT")
+    held = found.held_seconds("HALDIR_HELD_SECONDS")
+    held = file.held_seconds if held is None else held
     private = file.allow_private if asked.allow_private is None else asked.allow_private
     port = file.port if asked.port is None else asked.port
     database_url = asked.database_url or found.get("HALDIR_DATABASE_URL") or file.database_url
@@ -116,6 +127,7 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
         public_url=_checked_address(
             "The public URL", found.get("HALDIR_PUBLIC_URL") or file.public_url, ("https://", "http://")
         ),
+        held_seconds=HELD_SECONDS if held is None else held,
         security_contact=_checked_address(
             "The security contact", found.get("HALDIR_SECURITY_CONTACT") or file.security_contact, CONTACTS
         ),
@@ -175,6 +187,15 @@ class _Environment:
             return None
         if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:10]) <= RATE_PER_MINUTE_MAX:
             raise SettingsError(name, f"is not a number of requests per minute: {text!r}", "Unset it for no limit.")
+        return int(text)
+
+    def held_seconds(self, name: str) -> int | None:
+        text = self.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal()) or int(text[:10]) > LONGEST_HELD_SECONDS:
+            problem = f"is not a number of seconds from 0 to {LONGEST_HELD_SECONDS}: {text!r}"
+            raise SettingsError(name, problem, "0 answers what is held at once.")
         return int(text)
 
     def for_children(self) -> dict[str, str]:

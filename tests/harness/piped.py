@@ -6,8 +6,12 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Self
+
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 
 PROGRAM = str(Path(sys.executable).parent / "haldir-mcp")
 ANSWER_SECONDS_MAX = 60  # Far above what any answer takes; a machine may be busy.
@@ -76,3 +80,9 @@ class Piped:
         with self.process.stdout as lines:
             for line in lines:
                 self._lines.put(line)
+
+
+def started_client(url: str, credential: str, mode: str) -> AbstractAsyncContextManager[Client]:
+    """Return the official client, with the program started as its configuration says."""
+    environment = {"HALDIR_API_KEY": credential, "HALDIR_BASE_URL": url}
+    return Client(stdio_client(StdioServerParameters(command=PROGRAM, env=environment)), mode=mode)

@@ -15,6 +15,7 @@ from haldir.faces.cors import CrossOrigin, named
 from haldir.faces.mcp.asker import asker_of, caller_of, lasting_asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
+from haldir.faces.mcp.held_waits import HeldSettings, HeldWaits
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.host_rules import HostRules
 from haldir.faces.mcp.inbound import Inbound, parse
@@ -52,6 +53,7 @@ class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     rate: RequestRate | None = None  # How many requests a credential may send: what REST counts by, too.
     body_seconds_max: float = BODY_SECONDS_MAX
+    held: HeldSettings = HeldSettings()
 
 
 @final
@@ -65,8 +67,9 @@ class McpFace:
             named(settings.allowed_origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
         )
         self._streams = OpenStreams(ctx)
-        self._relay = Relay(ctx, self._streams)
-        self._joined = Joined(ctx, self._streams, OwnTools(operations), OwnCalls(ctx, settings.rate))
+        waits = HeldWaits(ctx, self._streams, settings.held)
+        self._relay = Relay(ctx, self._streams, waits)
+        self._joined = Joined(ctx, self._streams, waits, OwnTools(operations), OwnCalls(ctx, settings.rate, waits))
         self._body_seconds_max = settings.body_seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from typing import Any, final
 
 from haldir.faces.mcp.awaited import AwaitedAnswer, AwaitedAnswers
-from haldir.faces.mcp.failures import failure_of
 from haldir.faces.mcp.faults import Header
+from haldir.faces.mcp.held_call import HeldCall
+from haldir.faces.mcp.held_waits import HeldWaits, Waiter
 from haldir.faces.mcp.hop import Posted
 from haldir.faces.mcp.inbound import CallerLeft
 from haldir.faces.mcp.open_streams import OpenStreams
@@ -25,26 +26,32 @@ LOST_SESSION = 404
 class GovernedCall:
     """One call. `run` decides once what the caller gets, after the call was settled."""
 
-    def __init__(self, ctx: Context, posted: Posted, streams: OpenStreams, answers: AwaitedAnswers) -> None:
+    def __init__(
+        self, ctx: Context, posted: Posted, streams: OpenStreams, answers: AwaitedAnswers, waits: HeldWaits
+    ) -> None:
         self._ctx, self._streams, self._answers = ctx, streams, answers
         self._hop, self._inbound = posted.hop, posted.inbound
+        self._waits = waits
         self._call_id = ""
         self._head: tuple[int, list[Header]] = (200, [])
         self._event: Event | None = None  # The one that carries the answer, if a stream does.
         self._resumable = False
         self._awaited: AwaitedAnswer | None = None
         self._while_open = ExitStack()
+        self._is_open = False
 
     async def run(self) -> None:
         """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
         asker, params = self._hop.asker, self._inbound.params
         arguments = params.get("arguments", {})
         call = ToolCall(asker.caller, asker.session_id, self._hop.upstream.name, params["name"], arguments)
+        waiter = Waiter(call.caller, call.session_id, call.upstream, call.tool, self._inbound, self._hop.reply)
+        held = HeldCall(self._ctx, self._waits, waiter)
         with self._while_open:
             try:
-                end = await call_tool(self._ctx, call, self._forward)
+                end = await held.made(lambda: call_tool(self._ctx, call, self._forward))
             except (Refused, UpstreamError, OutcomeUnknown) as error:
-                await self._fail(failure_of(self._ctx, call, error, self._inbound, self._call_id))
+                await self._fail(held.failure(error, self._call_id))
             else:
                 await self._deliver(end.answer)
 
@@ -131,7 +138,8 @@ class GovernedCall:
 
     async def _pass_on(self, event: Event) -> None:
         reply, asker = self._hop.reply, self._hop.asker
-        if not reply.started:
+        if not self._is_open:
+            self._is_open = True
             opened = self._streams.opened(asker.caller, asker.session_id, reply.end, stands=False)
             self._while_open.enter_context(opened)
             await reply.start_stream(*self._head)
@@ -141,7 +149,7 @@ class GovernedCall:
         """Give the caller the answer as it came, unless it was changed meanwhile."""
         status, headers = self._head
         if self._event is None:
-            await self._hop.reply.whole(status, answer, headers)
+            await self._hop.reply.answer(status, answer, headers)
             return
         event = self._event if self._event.data == answer else with_data(self._event, answer)
         if self._awaited is not None:
@@ -151,10 +159,7 @@ class GovernedCall:
     async def _fail(self, failure: bytes) -> None:
         if self._awaited is not None:
             self._awaited.settle(frame(failure))
-        if self._hop.reply.started:
-            await self._finish(frame(failure))
-        else:
-            await self._hop.reply.whole(200, failure)
+        await self._hop.reply.answer(200, failure)
 
     async def _finish(self, event: Event) -> None:
         reply = self._hop.reply

@@ -13,8 +13,8 @@ from haldir.faces.mcp.faults import NO_ID, RpcFault
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Malformed, Number
 from haldir.proxy.era import CAPABILITIES_KEY, HANDSHAKE_VERSIONS, VERSION_KEY
-from haldir.proxy.exchange import VERSION_HEADER
-from haldir.proxy.message import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, MessageId
+from haldir.proxy.exchange import EVENT_STREAM, VERSION_HEADER
+from haldir.proxy.message import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, PROGRESS, MessageId
 
 T = TypeVar("T")
 
@@ -45,6 +45,17 @@ class Inbound(msgspec.Struct, frozen=True):
     def ends_by_leaving(self) -> bool:
         """Tell whether its client cancels it by closing the connection; others may come back for the answer."""
         return self.is_modern or is_bridged(self.headers)
+
+    @property
+    def takes_stream(self) -> bool:
+        """Tell whether its client takes a stream of events for an answer."""
+        return EVENT_STREAM in self.headers.get("accept", "")
+
+    @property
+    def progress_token(self) -> Raw | None:
+        """Return the token under which its client wants to hear of progress."""
+        token = self.meta.get(PROGRESS)
+        return Raw(strict_json.encode(token)) if isinstance(token, str | Number) else None
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from haldir.faces.mcp.asker import Acting, acting_of, asker_of, require_acting
 from haldir.faces.mcp.bridged import is_bridged
 from haldir.faces.mcp.faults import RpcFault
+from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.joined_ask import ASKED, ask
 from haldir.faces.mcp.joined_call import JoinedCall
@@ -47,8 +48,8 @@ INFORMATION: dict[str, Any] = {
 class Joined:
     """The joint server."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams, tools: OwnTools, calls: OwnCalls) -> None:
-        self._ctx, self._streams, self._tools, self._calls = ctx, streams, tools, calls
+    def __init__(self, ctx: Context, streams: OpenStreams, waits: HeldWaits, tools: OwnTools, calls: OwnCalls) -> None:
+        self._ctx, self._streams, self._waits, self._tools, self._calls = ctx, streams, waits, tools, calls
 
     @property
     def information(self) -> dict[str, Any]:
@@ -76,10 +77,10 @@ class Joined:
     async def _call(self, caller: Caller, inbound: Inbound, reply: Reply) -> None:
         own = self._tools.named(inbound.params["name"])
         if own is not None:
-            await _respond(await self._calls.result(caller, own, inbound), inbound, reply)
+            await _respond(await self._calls.result(caller, own, inbound, reply), inbound, reply)
             return
         asker = await asker_of(self._ctx, caller)
-        await JoinedCall(self._ctx, asker, inbound, reply, self._streams).run()
+        await JoinedCall(self._ctx, asker, inbound, reply, streams=self._streams, waits=self._waits).run()
 
     async def _result(self, caller: Caller, acting: Acting | None, inbound: Inbound) -> dict[str, Any]:
         match inbound.method:
@@ -109,7 +110,7 @@ class Joined:
 
 
 async def _respond(result: dict[str, Any], inbound: Inbound, reply: Reply) -> None:
-    await reply.whole(200, rpc.response(inbound.id_raw, raw(_stamped(result) if inbound.is_modern else result)))
+    await reply.answer(200, rpc.response(inbound.id_raw, raw(_stamped(result) if inbound.is_modern else result)))
 
 
 def _check_cursor(inbound: Inbound) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from contextlib import ExitStack
 from typing import final
 
-from haldir.faces.mcp.failures import failure_of
 from haldir.faces.mcp.faults import RpcFault, tool_answer
+from haldir.faces.mcp.held_call import HeldCall
+from haldir.faces.mcp.held_waits import HeldWaits, Waiter
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import CallerLeft, Inbound
 from haldir.faces.mcp.joined_eras import in_callers_era, status_of
@@ -19,7 +20,6 @@ from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall
 from haldir.operations.upstreams import upstreams_of
 from haldir.proxy import message as rpc
-from haldir.proxy.exchange import EVENT_STREAM
 from haldir.proxy.message import HEADER_MISMATCH
 from haldir.proxy.param_headers import mismatch
 from haldir.proxy.sse import frame
@@ -35,14 +35,16 @@ NEEDS_INPUT = {
 class JoinedCall:
     """One call. What the upstream says on the way is streamed if the caller can take a stream."""
 
-    def __init__(self, ctx: Context, asker: Asker, inbound: Inbound, reply: Reply, streams: OpenStreams) -> None:
+    def __init__(
+        self, ctx: Context, asker: Asker, inbound: Inbound, reply: Reply, *, streams: OpenStreams, waits: HeldWaits
+    ) -> None:
         self._ctx, self._asker, self._inbound, self._reply = ctx, asker, inbound, reply
-        self._streams = streams
+        self._streams, self._waits = streams, waits
         self._call_id = ""
         self._told: list[bytes] = []
         self._telling: asyncio.Task[None] | None = None
-        self._can_stream = EVENT_STREAM in inbound.headers.get("accept", "")
         self._while_open = ExitStack()
+        self._is_open = False
 
     async def run(self) -> None:
         """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
@@ -58,11 +60,13 @@ class JoinedCall:
             self._call_id = call_id
             return await self._forward(known[upstream], tool, deadline_seconds)
 
+        waiter = Waiter(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
+        held = HeldCall(self._ctx, self._waits, waiter)
         with self._while_open:
             try:
-                answer = (await call_tool(self._ctx, call, forward)).answer
+                answer = (await held.made(lambda: call_tool(self._ctx, call, forward))).answer
             except (Refused, UpstreamError, OutcomeUnknown) as error:
-                answer = failure_of(self._ctx, call, error, self._inbound, self._call_id)
+                answer = held.failure(error, self._call_id)
             await self._deliver(answer)
 
     def _check_headers(self, known: KnownUpstream, tool: str) -> None:
@@ -98,13 +102,17 @@ class JoinedCall:
 
     def _hear(self, message: bytes) -> None:
         """Pass on what the upstream says meanwhile, in order, while its answer is awaited."""
-        if self._can_stream and rpc.read(message).method in ("notifications/progress", "notifications/message"):
+        if self._inbound.takes_stream and rpc.read(message).method in (
+            "notifications/progress",
+            "notifications/message",
+        ):
             self._told.append(message)
             if self._telling is None:
                 self._telling = asyncio.create_task(self._tell())
 
     async def _tell(self) -> None:
-        if not self._reply.started:
+        if not self._is_open:
+            self._is_open = True
             opened = self._streams.opened(self._asker.caller, self._asker.session_id, self._reply.end, stands=False)
             self._while_open.enter_context(opened)
             await self._reply.start_stream()
@@ -115,8 +123,4 @@ class JoinedCall:
     async def _deliver(self, answer: bytes) -> None:
         if self._telling is not None:
             await self._telling
-        if self._reply.started:
-            await self._reply.event(frame(answer).raw)
-            await self._reply.end()
-            return
-        await self._reply.whole(status_of(answer, self._inbound), answer)
+        await self._reply.answer(status_of(answer, self._inbound), answer)

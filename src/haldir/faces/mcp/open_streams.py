@@ -32,7 +32,7 @@ class OpenStreams:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._open: dict[tuple[Caller, str], list[OpenStream]] = {}
+        self._open: dict[tuple[Caller, str | None], list[OpenStream]] = {}
         self._count = 0
         self._looking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -43,8 +43,11 @@ class OpenStreams:
             raise RpcFault(503, UNAVAILABLE, "Too many streams are open; try again later.")
 
     @contextmanager
-    def opened(self, caller: Caller, session_id: str, end: End, *, stands: bool) -> Iterator[None]:
-        """Within the block, `end` is called once the session, or whoever acts in it, is no longer alive."""
+    def opened(self, caller: Caller, session_id: str | None, end: End, *, stands: bool) -> Iterator[None]:
+        """Within the block, `end` is called once the session, or whoever acts in it, is no longer alive.
+
+        Where there is no session, only the end of standing streams ends it.
+        """
         key, stream = (caller, session_id), OpenStream(end, stands)
         self._open.setdefault(key, []).append(stream)
         self._count += 1
@@ -79,7 +82,9 @@ class OpenStreams:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _lives(self, caller: Caller, session_id: str) -> bool:
+    async def _lives(self, caller: Caller, session_id: str | None) -> bool:
+        if session_id is None:
+            return True
         try:
             await living_session(self._ctx, caller, session_id)
         except Refused:

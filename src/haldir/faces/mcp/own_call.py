@@ -4,8 +4,11 @@ from typing import Any, final
 
 from msgspec import Raw
 
+from haldir.faces.mcp.held_call import HeldCall
+from haldir.faces.mcp.held_waits import HeldWaits, Waiter
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.own_tools import OwnTool
+from haldir.faces.mcp.reply import Reply
 from haldir.faces.rest.reply import error_members
 from haldir.faces.rest.request_rate import RequestRate
 from haldir.kernel.errors import HaldirError, Refused, Unauthenticated, Unavailable
@@ -23,10 +26,10 @@ STRUCTURED_SINCE = "2025-06-18"  # Revisions are dates, and compare as such.
 class OwnCalls:
     """Carries them out. `rate` is what REST counts a credential's requests by."""
 
-    def __init__(self, ctx: Context, rate: RequestRate | None) -> None:
-        self._ctx, self._rate = ctx, rate
+    def __init__(self, ctx: Context, rate: RequestRate | None, waits: HeldWaits) -> None:
+        self._ctx, self._rate, self._waits = ctx, rate, waits
 
-    async def result(self, caller: Caller, tool: OwnTool, inbound: Inbound) -> dict[str, Any]:
+    async def result(self, caller: Caller, tool: OwnTool, inbound: Inbound, reply: Reply) -> dict[str, Any]:
         """Return the result. Raises what is no answer to a call: Unauthenticated, Unavailable."""
         try:
             if self._rate is not None:
@@ -34,7 +37,9 @@ class OwnCalls:
                 self._rate.check(caller)
             served = await authorize(self._ctx, caller, tool.operation)
             request = tool.request(inbound.params.get("arguments", {}), served)
-            done = await tool.operation.run(self._ctx, served, request)
+            waiter = Waiter(served, served.session_id, "", tool.mcp.name, inbound, reply)
+            held = HeldCall(self._ctx, self._waits, waiter)
+            done = await held.made(lambda: tool.operation.run(self._ctx, served, request))
         except (Unauthenticated, Unavailable):
             raise
         except HaldirError as error:

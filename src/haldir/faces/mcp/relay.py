@@ -11,6 +11,7 @@ from starlette.types import Receive
 from haldir.faces.mcp.asker import lasting_asker_of, require_living, require_may_ask
 from haldir.faces.mcp.awaited import AwaitedAnswers
 from haldir.faces.mcp.governed import GovernedCall
+from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
 from haldir.faces.mcp.inbound import Inbound, has_left
 from haldir.faces.mcp.open_streams import OpenStreams
@@ -32,8 +33,8 @@ Look = Callable[[Event], Awaitable[Event | None]]
 class Relay:
     """One for all upstreams; its memory are open streams and calls."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams) -> None:
-        self._ctx, self._streams = ctx, streams
+    def __init__(self, ctx: Context, streams: OpenStreams, waits: HeldWaits) -> None:
+        self._ctx, self._streams, self._waits = ctx, streams, waits
         self._answers = AwaitedAnswers()
 
     async def post(self, asker: Asker, upstream_name: str, inbound: Inbound, reply: Reply) -> None:
@@ -42,7 +43,7 @@ class Relay:
         lasting = asker if is_call else await lasting_asker_of(self._ctx, asker.caller)
         hop = await self._hop(lasting, inbound.headers, upstream_name, reply)
         if is_call:
-            await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers).run()
+            await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers, self._waits).run()
             return
         session = await require_living(self._ctx, hop.asker)
         if inbound.kind != "response":

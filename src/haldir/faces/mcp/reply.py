@@ -8,6 +8,7 @@ from starlette.types import Send
 
 from haldir.faces.mcp.faults import Fault, Header
 from haldir.proxy.exchange import EVENT_STREAM, JSON
+from haldir.proxy.sse import frame
 
 EVENT_SECONDS_MAX = 5.0  # A caller that takes nothing for this long is gone; its call must not wait for it.
 
@@ -38,10 +39,18 @@ class Reply:
         await self._put({"type": "http.response.start", "status": status, "headers": sized})
         await self._put({"type": "http.response.body", "body": body})
 
+    async def answer(self, status: int, body: bytes, headers: Iterable[Header] = (JSON_HEADER,)) -> None:
+        """Answer at once, or where a stream was begun with its last event."""
+        if not self.started:
+            await self.whole(status, body, headers)
+            return
+        await self.event(frame(body).raw)
+        await self.end()
+
     async def fault(self, fault: Fault, *, close: bool = False) -> None:
         """Answer with a fault; `close` ends the connection, of which more than the head was never read."""
         headers = [JSON_HEADER, *fault.headers, *([(b"connection", b"close")] if close else [])]
-        await self.whole(fault.status, fault.body, headers)
+        await self.answer(fault.status, fault.body, headers)
 
     async def start_stream(self, status: int = 200, headers: Iterable[Header] = STREAM_HEADERS) -> None:
         if not self.started:

@@ -1,6 +1,5 @@
 """Approvals: request, get (and wait), pending, approve, deny."""
 
-import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -11,10 +10,11 @@ from haldir.approvals.model import Approval
 from haldir.approvals.queries import pending_approvals as read_pending
 from haldir.gate.scopes import ASKING
 from haldir.kernel import ids, strict_json
-from haldir.kernel.clock import SECOND, unix_seconds
+from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
 from haldir.operations.acting import acting_session
 from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.operations.approval_waiting import awaited
 from haldir.operations.approvals_shown import ApprovalShown, AskedWords, DeciderWords, shown_approvals
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import McpTool, Operation
@@ -33,7 +33,6 @@ DETAILS_BYTES_MAX = 1 << 16  # Sealed beside the log; as much as an entry itself
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
 WAIT_SECONDS_MAX = 30  # Shorter than what proxies between us and the caller put up with.
-LOOK_SECONDS = (0.1, 0.2, 0.5, 1.0)  # Between looks at what is waited for: soon at first, then each second.
 
 Word = Annotated[str, msgspec.Meta(max_length=TEXT_CHARS_MAX)]
 Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARS_MAX)]
@@ -139,7 +138,7 @@ async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest
     _check_wait(request.wait)
     approval = await _own(ctx, caller, request.request_id)
     if request.wait and approval.status(ctx.clock()) == "pending":
-        approval = await _awaited(ctx, caller, approval, request.wait)
+        approval = await awaited(ctx, caller.tenant, approval, request.wait)
         await require_alive(ctx, caller, "get_approval")
     return (await shown_approvals(ctx, caller.tenant, [approval], ctx.clock()))[0]
 
@@ -232,17 +231,6 @@ async def _own(ctx: Context, caller: Caller, approval_id: str) -> Approval:
     approval = await find_row(ctx, caller.tenant, Approval, approval_id)
     if approval is None or not owns(caller, approval.session_id):
         raise NotFound("There is no such approval.")
-    return approval
-
-
-async def _awaited(ctx: Context, caller: Caller, approval: Approval, wait_seconds: int) -> Approval:
-    """Return the approval once it is decided, or as it is when the time is over; looking keeps nobody waiting."""
-    until, looks = ctx.clock() + wait_seconds * SECOND, iter(LOOK_SECONDS)
-    pause = LOOK_SECONDS[0]
-    while (now := ctx.clock()) < until and approval.status(now) == "pending":
-        pause = next(looks, pause)
-        await asyncio.sleep(min(pause, (until - now) / SECOND))
-        approval = await _own(ctx, caller, approval.id)
     return approval
 
 
