@@ -117,7 +117,14 @@ class Court:
         assert self.apply(ObserveTools(op_id=self.op(), upstream=name, tools=seen)).allowed
 
     def admit(
-        self, session: str, tool: str = "buy", *, call_id: str | None = None, micros: int = 0, **fields: Any
+        self,
+        session: str,
+        tool: str = "buy",
+        *,
+        call_id: str | None = None,
+        micros: int = 0,
+        parts: Sequence[Part] = (),
+        **fields: Any,
     ) -> Outcome:
         op_id = self.op()
         fields.setdefault("charge", Charge(micros))
@@ -133,7 +140,7 @@ class Court:
             deadline_ms=30_000,
             **fields,
         )
-        return self.apply(command)
+        return self.apply(command, parts)
 
     def settle(self, call_id: str, state: Any = "posted") -> Outcome:
         return self.apply(Settle(op_id=self.op(), call_id=call_id, state=state))

@@ -19,6 +19,7 @@ def test_without_anything_said_the_defaults_stand(tmp_path: Path) -> None:
     assert (settings.host, settings.port, settings.allow_private, settings.upstreams) == ("127.0.0.1", 4253, False, ())
     assert (settings.database_url, settings.root_key, settings.bootstrap_token) == (None, None, None)
     assert settings.rate_limit_per_minute is None
+    assert settings.payload_days == 30
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -36,6 +37,20 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
     )
     assert settings.database_url is not None
     assert settings.database_url.reveal() == "postgresql://environment"
+
+
+@pytest.mark.parametrize("days", [0, 1, 3660])
+def test_days_are_kept_as_the_environment_says_or_else_the_file(tmp_path: Path, days: int) -> None:
+    asked = in_folder(tmp_path, f"payload_days = {days}\n")
+    assert load(asked, {}).payload_days == days
+    in_folder(tmp_path, "payload_days = 7\n")
+    assert load(asked, {"HALDIR_PAYLOAD_DAYS": str(days)}).payload_days == days
+
+
+@pytest.mark.parametrize("text", ["-1", "3661", "1.5", "for ever"])
+def test_days_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="HALDIR_PAYLOAD_DAYS"):
+        load(Asked(data=tmp_path), {"HALDIR_PAYLOAD_DAYS": text})
 
 
 def test_what_is_secret_does_not_show(tmp_path: Path) -> None:
@@ -199,6 +214,7 @@ def test_the_command_line_says_how_an_upstream_is_reached_and_the_file_still_pri
         ("rate_limit_per_minute = 0", "rate_limit_per_minute"),
         ("held_seconds = 31", "held_seconds"),
         ("held_seconds = 0.5", "held_seconds"),
+        ("payload_days = 3661", "payload_days"),
         ("upstreams = 3", "upstreams"),
         ("port = ", "is not TOML"),
         ("host = '\udcff'", "is not TOML"),

@@ -132,6 +132,7 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
             policies=PolicyBook(store, keyring),
             refusals=RefusalLog(journal, clock, lambda: new_op(clock)),
             clock=clock,
+            payload_days=settings.payload_days,
             allow_private=settings.allow_private,
             bootstrap_token=settings.bootstrap_token,
             public_url=settings.public_url,

@@ -17,6 +17,7 @@ CONFIG_FILE = "haldir.toml"
 PORT_MAX = 65_535
 RATE_PER_MINUTE_MAX = 1_000_000  # Far above what one process answers; a larger number is a slip.
 LONGEST_HELD_SECONDS = 30  # Proxies and clients give up on a request that is held for much longer.
+PAYLOAD_DAYS_MAX = 3_660  # Ten years: the longest that records of this kind must be kept.
 DEADLINE_SECONDS_MAX = 3_600  # A call that may take longer would hold its money for longer than anyone watches.
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     database_url: str | None = None
     rate_limit_per_minute: int | None = None
+    payload_days: int | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool | None = None
@@ -81,6 +83,7 @@ def _config_file(table: "_Table") -> ConfigFile:
         port=table.whole("port", 0, PORT_MAX),
         database_url=table.text("database_url"),
         rate_limit_per_minute=table.whole("rate_limit_per_minute", 1, RATE_PER_MINUTE_MAX),
+        payload_days=table.whole("payload_days", 0, PAYLOAD_DAYS_MAX),
         allowed_hosts=table.texts("allowed_hosts"),
         allowed_origins=table.texts("allowed_origins"),
         allow_private=table.flag("allow_private"),

@@ -14,6 +14,7 @@ from haldir import config_file
 from haldir.config_file import (
     CONFIG_FILE,
     LONGEST_HELD_SECONDS,
+    PAYLOAD_DAYS_MAX,
     PORT_MAX,
     RATE_PER_MINUTE_MAX,
     OperatorUpstream,
@@ -21,13 +22,16 @@ from haldir.config_file import (
 )
 from haldir.kernel.secret import Secret
 from haldir.proxy.environment import minimal_environment
-from haldir.proxy.model import UpstreamConfig
+from haldir.proxy.model import PAYLOAD_DAYS, UpstreamConfig
 
 HOST = "127.0.0.1"
 PORT = 4253
 LOGIN_FILE = "login.json"
 CONTACTS = ("mailto:", "https://")
 HELD_SECONDS = 4  # Long enough for who sits before it; short of what any client takes for a fault.
+RATES = range(1, RATE_PER_MINUTE_MAX + 1), "a number of requests per minute", "Unset it for no limit."
+HOLDS = range(LONGEST_HELD_SECONDS + 1), f"a number of seconds up to {LONGEST_HELD_SECONDS}", "0 holds nothing open."
+PAYLOADS = range(PAYLOAD_DAYS_MAX + 1), f"a number of days up to {PAYLOAD_DAYS_MAX}", "0 keeps nothing."
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -42,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap_token: Secret[str] | None = None
     metrics_token: Secret[str] | None = None  # None: nobody reads /metrics.
     rate_limit_per_minute: int | None = None
+    payload_days: int = PAYLOAD_DAYS
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allow_private: bool = False
@@ -106,9 +111,12 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
     found = _Environment(environ)
     data = (asked.data or found.data()).absolute()
     file = config_file.read(data / CONFIG_FILE)
-    rate = found.rate("HALDIR_RATE_LIMIT")
-    held = found.held_seconds("HALDIR_HELD_SECONDS")
+    held = found.whole("HALDIR_HELD_SECONDS", *HOLDS)
     held = file.held_seconds if held is None else held
+    rate = found.whole("HALDIR_RATE_LIMIT", *RATES)
+    payload_days = found.whole("HALDIR_PAYLOAD_DAYS", *PAYLOADS)
+    if payload_days is None:
+        payload_days = file.payload_days
     private = file.allow_private if asked.allow_private is None else asked.allow_private
     port = file.port if asked.port is None else asked.port
     database_url = asked.database_url or found.get("HALDIR_DATABASE_URL") or file.database_url
@@ -120,6 +128,7 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
         root_key=_hidden(found.get("HALDIR_ROOT_KEY")),
         bootstrap_token=_hidden(found.get("HALDIR_BOOTSTRAP_TOKEN")),
         metrics_token=_hidden(found.get("HALDIR_METRICS_TOKEN")),
+        payload_days=PAYLOAD_DAYS if payload_days is None else payload_days,
         rate_limit_per_minute=file.rate_limit_per_minute if rate is None else rate,
         allowed_hosts=found.names("HALDIR_ALLOWED_HOSTS") or file.allowed_hosts,
         allowed_origins=found.names("HALDIR_ALLOWED_ORIGINS") or file.allowed_origins,
@@ -181,21 +190,12 @@ class _Environment:
     def names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in (self.get(name) or "").split(",") if part.strip())
 
-    def rate(self, name: str) -> int | None:
+    def whole(self, name: str, span: range, meaning: str, remedy: str) -> int | None:
         text = self.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:10]) <= RATE_PER_MINUTE_MAX:
-            raise SettingsError(name, f"is not a number of requests per minute: {text!r}", "Unset it for no limit.")
-        return int(text)
-
-    def held_seconds(self, name: str) -> int | None:
-        text = self.get(name)
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdecimal()) or int(text[:10]) > LONGEST_HELD_SECONDS:
-            problem = f"is not a number of seconds from 0 to {LONGEST_HELD_SECONDS}: {text!r}"
-            raise SettingsError(name, problem, "0 answers what is held at once.")
+        if not (text.isascii() and text.isdecimal()) or int(text[:10]) not in span:
+            raise SettingsError(name, f"is not {meaning}: {text!r}", remedy)
         return int(text)
 
     def for_children(self) -> dict[str, str]:

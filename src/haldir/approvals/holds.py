@@ -32,7 +32,8 @@ class Held(msgspec.Struct, frozen=True, omit_defaults=True):
 class Ruling(msgspec.Struct, frozen=True):
     """What rules and approvals make of a request: `code` is empty if it may pass.
 
-    A request that begins to wait puts its approval; one that passes uses it up.
+    A request that begins to wait puts its approval; one that passes uses it up. `erases` are the details that were
+    kept while it waited, if those it came with now take their place.
     """
 
     code: str = ""
@@ -40,6 +41,7 @@ class Ruling(msgspec.Struct, frozen=True):
     held: Held | None = None
     puts: tuple[Row, ...] = ()
     drops: tuple[Row, ...] = ()
+    erases: tuple[str, ...] = ()
 
     @property
     def begins(self) -> bool:
@@ -87,12 +89,20 @@ def ruling(rows: WorkingSet, asking: Callable[[], Asked], approval_id: str, used
         case "pending":
             return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval.id, again=True))
         case "approved":
-            return Ruling(puts=(approval.but(state="used", used_at=now, used_by=used_by),), drops=(waiting,))
+            return _used(approval, waiting, asked, used_by, now)
         case "denied":
             return Ruling(APPROVAL_DENIED, f"{approval.decided_by} denied this as {approval.id}.", Held(approval.id))
         case "used" | "expired":
             raise AssertionError(f"{approval.id} is {approval.state}, and something still waits for it")
     assert_never(approval.state)
+
+
+def _used(approval: Approval, waiting: Hold, asked: Asked, used_by: str, now: Micros) -> Ruling:
+    used = approval.but(state="used", used_at=now, used_by=used_by)
+    if asked.details_digest in ("", approval.details_digest):
+        return Ruling(puts=(used,), drops=(waiting,))
+    before = (approval.details_digest,) if approval.details_digest else ()
+    return Ruling(puts=(used.but(details_digest=asked.details_digest),), drops=(waiting,), erases=before)
 
 
 def begun(asked: Asked, terms: Terms, approval_id: str, now: Micros, ttl_seconds: int = HELD_SECONDS) -> Approval:

@@ -707,6 +707,16 @@ class AsyncMethods:
         )
         return answer
 
+    async def get_payload(self, call_id: str) -> types.PayloadShown:
+        """Show what a call came with and was answered, once it is recorded who asked for that."""
+        answer: types.PayloadShown = await self._ask(reading("GET", f"/v1/calls/{segment(call_id)}/payload"))
+        return answer
+
+    async def erase_payload(self, call_id: str) -> types.PayloadErased:
+        """Erase what a call came with and was answered; its entries stay, with the digests."""
+        answer: types.PayloadErased = await self._ask(reading("DELETE", f"/v1/calls/{segment(call_id)}/payload"))
+        return answer
+
     async def add_anomaly_rule(
         self, definition: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> types.AnomalyRuleAdded:

@@ -695,6 +695,16 @@ class Methods:
         )
         return answer
 
+    def get_payload(self, call_id: str) -> types.PayloadShown:
+        """Show what a call came with and was answered, once it is recorded who asked for that."""
+        answer: types.PayloadShown = self._ask(reading("GET", f"/v1/calls/{segment(call_id)}/payload"))
+        return answer
+
+    def erase_payload(self, call_id: str) -> types.PayloadErased:
+        """Erase what a call came with and was answered; its entries stay, with the digests."""
+        answer: types.PayloadErased = self._ask(reading("DELETE", f"/v1/calls/{segment(call_id)}/payload"))
+        return answer
+
     def add_anomaly_rule(
         self, definition: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> types.AnomalyRuleAdded:

@@ -579,6 +579,25 @@ class Overview(TypedDict):
     log: LogSeen
 
 
+class PayloadErased(TypedDict):
+    erased: bool
+    call_id: str
+
+
+class PayloadShown(TypedDict):
+    """`arguments` as the caller gave them and `result` as the caller got it, a JSON-RPC answer; or null.
+
+    The states: `kept`; `erased`, by hand or after its time; `too_large` to be kept, so that only the digest in the
+    log stands for it; `not_kept`: none came, it was refused for another reason than policies, or keeping was off.
+    """
+
+    call_id: str
+    arguments_state: Literal["kept", "erased", "not_kept", "too_large"]
+    arguments: Any
+    result_state: Literal["kept", "erased", "not_kept", "too_large"]
+    result: Any
+
+
 class PaymentAuthorizedShown(TypedDict):
     """`remaining_budget` null is no limit. `state`: posted (spent), or reserved until it is captured or voided."""
 

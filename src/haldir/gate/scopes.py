@@ -10,7 +10,7 @@ from haldir.kernel.money import BadAmount, parse_amount
 
 SCOPES_MAX = 64  # More than any session needs; keeps a row and each check small.
 SCOPE_CHARS_MAX = 300  # execute:U:T with an upstream and a tool name of 128 characters each.
-RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "admin"})
+RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "payloads", "admin"})
 ACTIONS = frozenset({"read", "write", "*"})
 ALL = "*"
 ASKING = "approvals:request"  # May ask for approvals, which whoever may decide them may as well.

@@ -117,7 +117,7 @@ class Batch:
         self._tree.append(entry.leaf, self._keep_tile)
         self._entries[entry.op_id] = entry
         self._rows.change(decision.puts, decision.drops)
-        if decision.allowed or decision.puts:
+        if decision.allowed or decision.puts or decision.keeps_parts:
             self._keep_parts(decision.erases, ask.parts)
         self._rows.change(observation.puts, ())
         return Outcome(

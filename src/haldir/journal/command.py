@@ -41,10 +41,10 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 class Decision(msgspec.Struct, frozen=True):
     """The verdict on a command and the rows it changes; a refusal changes none, unless it is a `hold`.
 
-    `erases` names parts whose bytes are to go, before those that came along with the command are kept.
-    `result` is what the asker is told beyond yes: a small struct, kept in the entry, so that a retry gets
-    the same. `stale` means that the command was made from rules that changed meanwhile: it leaves no
-    entry, and its op_id stays unused.
+    What came along is kept with what is allowed or held, and with a refusal that `keeps_parts`. `erases` names
+    parts whose bytes are to go, before those that came along with the command are kept. `result` is what the asker
+    is told beyond yes: a small struct, kept in the entry, so that a retry gets the same. `stale` means that the
+    command was made from rules that changed meanwhile: it leaves no entry, and its op_id stays unused.
     """
 
     allowed: bool
@@ -56,6 +56,7 @@ class Decision(msgspec.Struct, frozen=True):
     about: Subject = Subject()
     result: msgspec.Struct | None = None
     stale: bool = False
+    keeps_parts: bool = False
 
 
 def allow(
@@ -68,9 +69,9 @@ def allow(
     return Decision(allowed=True, puts=puts, drops=drops, erases=erases, about=about, result=result)
 
 
-def deny(code: str, reason: str, about: Subject = Subject()) -> Decision:
+def deny(code: str, reason: str, about: Subject = Subject(), *, keeps_parts: bool = False) -> Decision:
     """Refuse with a code out of `kernel.errors.REFUSALS` and a sentence that the caller will read."""
-    return Decision(allowed=False, code=code, reason=reason, about=about)
+    return Decision(allowed=False, code=code, reason=reason, about=about, keeps_parts=keeps_parts)
 
 
 def hold(code: str, reason: str, *puts: Row, about: Subject, result: msgspec.Struct | None) -> Decision:

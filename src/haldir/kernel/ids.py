@@ -27,8 +27,10 @@ ENTRY_INDEX_MAX = 2**63 - 1  # The digits could say more than any database count
 # base64url's own alphabet does not sort like the bytes it stands for; this order of the same characters does.
 _UNSORTED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SORTABLE = bytes.maketrans(_UNSORTED, bytes(sorted(_UNSORTED)))
+_UNSORTABLE = bytes.maketrans(bytes(sorted(_UNSORTED)), _UNSORTED)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
+_CALL = re.compile(r"call_([A-Za-z0-9_-]{22})")
 _ENTRY = re.compile(r"aud_([0-9]{22})")
 
 
@@ -71,6 +73,15 @@ def approval_rule_id(op: OpId) -> str:
 
 def call_id(op: OpId) -> str:
     return f"call_{_chars22(op)}"
+
+
+def op_of_call(name: str) -> OpId | None:
+    """Return the op_id that a call has its name from; None if no call can have that name."""
+    found = _CALL.fullmatch(name)
+    if found is None:
+        return None
+    op = OpId(base64.urlsafe_b64decode(found[1].encode().translate(_UNSORTABLE) + b"==").hex())
+    return op if call_id(op) == name else None  # Of its last character four bits say nothing.
 
 
 def delivery_id(op: OpId) -> str:

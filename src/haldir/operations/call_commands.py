@@ -30,7 +30,10 @@ from haldir.storage.rows import Find, Row
 
 LAPSE_GRACE_SECONDS = 60  # After its deadline: a Settle that is still on its way has landed by then.
 
+POLICY_REFUSALS = frozenset({"policy_denied", "rate_exceeded"})  # Those that a change of policies may turn.
+
 Refusal = tuple[str, str]
+ResultKept = Literal["no", "yes", "too_large"]
 
 
 class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,7 +54,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
 
     `fault` is a refusal that was certain before the journal was asked, as (code, reason). `harmless_sha256` is the
     hash of the definition by which the tool destroys nothing; empty if it does not say so. `details_digest` names
-    the arguments sealed for whoever has to approve them.
+    the arguments, sealed for those who look at the call later, and for whoever has to approve it.
     """
 
     LISTED = True
@@ -95,7 +98,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
             return STALE
         refusal = self.fault or self._tool_refusal(rows, session) or self._policy_refusal(rows, now)
         if refusal:
-            return deny(*refusal, about)
+            return deny(*refusal, about, keeps_parts=refusal[0] in POLICY_REFUSALS)
         budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
         refusal, micros = self._price(budgets)
         if refusal or (refusal := spend_refusal(budgets, micros, self.charge.currency)):
@@ -107,7 +110,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
         if approved.code:
             return approved.refused(about)
         admitted = self._admitted(rows, session, budgets, micros, now)
-        return allow(*admitted, *approved.puts, drops=approved.drops, about=about)
+        return allow(*admitted, *approved.puts, drops=approved.drops, erases=approved.erases, about=about)
 
     def _asked(self, rows: WorkingSet, session: Session) -> Asked:
         upstream, tool = rows.the(Upstream, self.upstream), rows.the(Tool, self.upstream, self.tool)
@@ -217,7 +220,8 @@ class Admit(Command, frozen=True, tag="call.admit"):
 class Settle(Command, frozen=True, tag="call.settle"):
     """Close an admitted call: post its price, void it, or say that nobody knows whether it happened.
 
-    Late is fine: an indeterminate call that nobody resolved takes its outcome from here.
+    Late is fine: an indeterminate call that nobody resolved takes its outcome from here. `result_kept`: whether the
+    answer came along, sealed.
     """
 
     call_id: str
@@ -225,6 +229,7 @@ class Settle(Command, frozen=True, tag="call.settle"):
     result_digest: str = ""
     error: str = ""
     latency_ms: int = 0
+    result_kept: ResultKept = "no"
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from call_needs(rows, self.call_id)

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from haldir.journal.command import DETAILS_WANTED, Outcome
-from haldir.kernel import ids, strict_json
+from haldir.kernel import ids
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Unavailable, UpstreamError
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.acting import ENDED, next_session
@@ -19,6 +19,7 @@ from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall, judged
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import refused
+from haldir.operations.payloads import sealed_arguments, sealed_result, settling
 from haldir.proxy.model import Call
 from haldir.storage.rows import Part
 
@@ -84,17 +85,20 @@ async def admit(ctx: Context, call: ToolCall) -> Admitted:
 
 async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd, started_at: int) -> None:
     """Store how the call ended, trying again while the store is away. Raises OutcomeUnknown."""
+    tenant = call.caller.tenant
+    parts, kept = await sealed_result(ctx, tenant, admitted.call_id, end.answer)
     command = Settle(
-        op_id=f"{admitted.op_id}.settle",
+        op_id=settling(admitted.op_id),
         call_id=admitted.call_id,
         state=end.state,
-        result_digest=(await ctx.keyring.tenant(call.caller.tenant)).digest("result", end.answer),
+        result_digest=(await ctx.keyring.tenant(tenant)).digest("result", end.answer),
         error=end.error[:ERROR_CHARS_MAX],
         latency_ms=(ctx.clock() - started_at) // 1000,
+        result_kept=kept,
     )
     for wait_seconds in (*SETTLE_WAITS_SECONDS, None):
         try:
-            await ctx.journal.apply(call.caller.tenant, command)
+            await ctx.journal.apply(tenant, command, parts)
         except Unavailable as error:
             if wait_seconds is None:
                 raise OutcomeUnknown(admitted.call_id) from error
@@ -104,11 +108,16 @@ async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd,
 
 
 async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
-    """Judge and apply Admit, anew for as long as the rules change in between, and with its arguments if it is held."""
+    """Judge and apply Admit, anew for as long as the rules change in between.
+
+    Its arguments come along, sealed; where none are kept, only once it is known that a person has to see them.
+    """
     op_id = ctx.new_op()
     if ctx.ops is not None:  # A request that comes again, after a crash: what was let through once is never again.
         await _refuse_made(ctx, call.caller.tenant, ids.call_id(op_id))
     parts: list[Part] = []
+    if ctx.payload_days:
+        parts = [await sealed_arguments(ctx, call, ids.call_id(op_id))]
     for _ in range(ADMIT_TRIES):
         command = await judged(ctx, call, op_id, parts)
         outcome = await ctx.journal.apply(call.caller.tenant, command, parts)
@@ -117,7 +126,7 @@ async def _admitted(ctx: Context, call: ToolCall) -> tuple[Admitted, Outcome]:
         if not outcome.stale:
             return Admitted(command.call_id, op_id, command.deadline_ms / 1000), outcome
         if outcome.code == DETAILS_WANTED.code:
-            parts = [await _sealed_arguments(ctx, call)]
+            parts = [await sealed_arguments(ctx, call, command.call_id)]
             continue
         ctx.upstreams.forget(call.caller.tenant)
         ctx.policies.forget(call.caller.tenant)
@@ -132,8 +141,3 @@ async def _refuse_made(ctx: Context, tenant: TenantId, call_id: str) -> None:
     if made.state in {"open", "indeterminate"}:
         raise OutcomeUnknown(call_id)
     raise AnswerLost(f"The call {call_id} was made and is {made.state}; its answer was lost.", call_id)
-
-
-async def _sealed_arguments(ctx: Context, call: ToolCall) -> Part:
-    keys = await ctx.keyring.tenant(call.caller.tenant)
-    return keys.seal(strict_json.encode(call.arguments), "call.arguments")

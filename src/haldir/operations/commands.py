@@ -19,6 +19,7 @@ from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.observer import Guardian
+from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -80,6 +81,9 @@ AnyCommand = (
     | Settle
     | Lapse
     | Resolve
+    | ReadPayload
+    | ErasePayload
+    | ExpirePayloads
     | RecordRefusal
     | AddAnomalyRule
     | RemoveAnomalyRule

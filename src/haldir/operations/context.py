@@ -17,6 +17,7 @@ from haldir.operations.books import Directory, RequestBook, UpstreamBook
 from haldir.operations.pending_watch import PendingWatch
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
+from haldir.proxy.model import PAYLOAD_DAYS
 from haldir.proxy.pool import UpstreamPool
 from haldir.storage.engine import Engine
 from haldir.vault.keyring import Keyring
@@ -52,6 +53,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     policies: PolicyBook
     refusals: RefusalLog
     clock: Clock
+    payload_days: int = PAYLOAD_DAYS  # How long it is kept what calls come with and are answered; 0 is not at all.
     allow_private: bool = False  # Whether upstreams registered by API may reach private addresses.
     bootstrap_token: Secret[str] | None = None
     public_url: str | None = None  # Where others reach this Haldir, without a slash at its end, if anybody said so.

@@ -39,7 +39,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part]) -> Admit:
-    """Return the command that asks for the call; `parts` are its arguments, sealed, if a person is to see them."""
+    """Return the command that asks for the call; `parts` are its arguments, sealed, if they come along."""
     tenant = call.caller.tenant
     known = await known_upstream(ctx, tenant, call.upstream)
     judgement, fault = await _judgement(ctx, call)

@@ -9,6 +9,7 @@ from haldir.kernel.money import CURRENCY
 from haldir.storage.rows import Row, Table
 
 DEADLINE_SECONDS = 30  # How long an upstream may take over one call, unless its operator says otherwise.
+PAYLOAD_DAYS = 30  # How long it is kept what a call came with and was answered: last month can be looked into.
 CallState = Literal["open", "posted", "voided", "indeterminate"]
 
 

@@ -1,4 +1,4 @@
-"""Lists and sweeps of calls."""
+"""Lists and sweeps of calls, and of what is kept of them."""
 
 from typing import Any
 
@@ -18,6 +18,11 @@ SELECT id FROM call
 WHERE tenant = :tenant AND state = 'open' AND deadline_at < :deadline_before
 ORDER BY deadline_at LIMIT :limit
 """
+KEPT_LONG_ENOUGH = """
+SELECT digest FROM part
+WHERE tenant = :tenant AND kept_since <= :kept_until
+ORDER BY kept_since LIMIT :limit
+"""
 
 
 async def list_calls(reader: Reader, tenant: TenantId, state: str, before: str, limit: int) -> list[Call]:
@@ -31,3 +36,9 @@ async def overdue_calls(reader: Reader, tenant: TenantId, deadline_before: Micro
     """Return the ids of open calls whose deadline passed before an instant, the longest overdue first."""
     found = await reader.fetch(OVERDUE, tenant=tenant, deadline_before=deadline_before, limit=limit)
     return [call_id for (call_id,) in found]
+
+
+async def parts_kept_since(reader: Reader, tenant: TenantId, kept_until: Micros, limit: int) -> list[str]:
+    """Return the names of parts that are kept since an instant or longer, the oldest first."""
+    found = await reader.fetch(KEPT_LONG_ENOUGH, tenant=tenant, kept_until=kept_until, limit=limit)
+    return [name for (name,) in found]

@@ -118,13 +118,19 @@ class Tile(Row, frozen=True):
 
 
 class Part(Row, frozen=True):
-    """Bytes that travelled beside a command, sealed. `key_version` 0 is the root key, else the tenant's key of it."""
+    """Bytes that travelled beside a command, sealed. `key_version` 0 is the root key, else the tenant's key of it.
+
+    `digest` names them: mostly their keyed digest, for what a call came with and was answered the call and which of
+    both. `kept_since` (microseconds): when those were sealed, which are erased once they are old enough; None is
+    for as long as something names them.
+    """
 
     TABLE: ClassVar[Table] = Table("part", key=("digest",), shredded=True)
 
     digest: str
     key_version: int
     sealed: bytes
+    kept_since: int | None = None
 
 
 class Credential(Row, frozen=True):

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Mapping
 from typing import final
 
+from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
 from haldir.kernel.secret import Secret
 from haldir.storage.rows import Part
@@ -37,9 +38,13 @@ class TenantKeys:
 
     def seal(self, data: bytes, label: str) -> Part:
         """Seal `data` as a part named by its digest under `label`."""
-        digest, version = self.digest(label, data), self.newest
-        sealed = seal(self._key_of(digest, version), data, self._bound_to(digest, version), self.entropy)
-        return Part(digest, version, sealed)
+        return self.seal_as(self.digest(label, data), data)
+
+    def seal_as(self, name: str, data: bytes, kept_since: Micros | None = None) -> Part:
+        """Seal `data` under a name that nothing else ever bears."""
+        version = self.newest
+        sealed = seal(self._key_of(name, version), data, self._bound_to(name, version), self.entropy)
+        return Part(name, version, sealed, kept_since)
 
     def open(self, part: Part) -> bytes:
         """Return what was sealed, or raise SealBroken."""

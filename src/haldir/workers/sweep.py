@@ -1,4 +1,4 @@
-"""Finds what nobody came back for: calls, approvals and requests past their time, and refusals to be counted."""
+"""Finds what nobody came back for: calls, approvals, requests and payloads past their time, refusals to be counted."""
 
 import asyncio
 import logging
@@ -12,10 +12,14 @@ from haldir.kernel.errors import HaldirError
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import LAPSE_GRACE_SECONDS, Lapse
 from haldir.operations.context import Context
-from haldir.proxy.queries import overdue_calls
+from haldir.operations.payload_commands import ExpirePayloads, call_of
+from haldir.operations.payloads import kept_until
+from haldir.proxy.queries import overdue_calls, parts_kept_since
 
 SWEEP_SECONDS = 5.0  # A lapsed call is marked this late at most; its money is set aside meanwhile.
 FORGOTTEN_MAX = 256  # Requests in one entry: a quarter of what it may hold; the rest are found in the next round.
+ERASED_MAX = 500  # Payloads in one entry: 15 KB of names, and a fraction of a second's work.
+ERASINGS_MAX = 10  # Entries of one tenant in one round: as fast as 500 calls a second leave payloads behind.
 SWEPT_MAX = 500  # Calls, or approvals, of one tenant in one round; the rest are found in the next.
 
 _log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ async def sweep(ctx: Context) -> int:
             lapsed += await _sweep_tenant(ctx, tenant, deadline_before)
             await _forget_requests(ctx, tenant)
             await _expire_approvals(ctx, tenant)
+            await _expire_payloads(ctx, tenant)
         except HaldirError as error:
             _log.warning(
                 "sweep_failed", extra={"event": {"tenant": tenant, "code": error.code, "error": error.message}}
@@ -65,6 +70,17 @@ async def _expire_approvals(ctx: Context, tenant: TenantId) -> None:
     overdue = await overdue_approvals(ctx.store, tenant, ctx.clock(), SWEPT_MAX)
     commands = [ExpireApproval(op_id=ctx.new_op(), approval_id=approval_id) for approval_id in overdue]
     await asyncio.gather(*(ctx.journal.apply(tenant, command) for command in commands))
+
+
+async def _expire_payloads(ctx: Context, tenant: TenantId) -> None:
+    """Erase what was kept of calls for long enough, some of it in each round."""
+    for _ in range(ERASINGS_MAX):
+        parts = await parts_kept_since(ctx.store, tenant, kept_until(ctx), ERASED_MAX)
+        if parts:
+            calls = tuple(dict.fromkeys(map(call_of, parts)))
+            await ctx.journal.apply(tenant, ExpirePayloads(op_id=ctx.new_op(), calls=calls))
+        if len(parts) < ERASED_MAX:
+            return
 
 
 async def _forget_requests(ctx: Context, tenant: TenantId) -> None:

@@ -8,6 +8,11 @@ from haldir.faces.cli.arguments import Amount, JsonFile, given, quoted
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
 
+ABSENT = {
+    "erased": "erased",
+    "too_large": "too large to be kept; the log has its digest",
+    "not_kept": "there is none, or it was not kept",
+}
 STATES = ("open", "posted", "voided", "indeterminate")
 
 
@@ -37,10 +42,23 @@ def list_calls(remote: Remote, state: str) -> None:
 
 @call.command()
 @click.argument("call_id")
+@click.option("--payload", is_flag=True, help="Show its arguments and its result instead, which is recorded.")
 @speaks_rest
-def show(remote: Remote, call_id: str) -> None:
-    """Show one call and how it ended."""
-    remote.show(remote.get(f"/v1/calls/{quoted(call_id)}"), _print_call)
+def show(remote: Remote, call_id: str, *, payload: bool) -> None:
+    """Show one call and how it ended, or what it came with and was answered."""
+    if payload:
+        remote.show(remote.get(f"/v1/calls/{quoted(call_id)}/payload"), _print_payload)
+    else:
+        remote.show(remote.get(f"/v1/calls/{quoted(call_id)}"), _print_call)
+
+
+@call.command()
+@click.argument("call_id")
+@speaks_rest
+def erase(remote: Remote, call_id: str) -> None:
+    """Erase the arguments and the result of one call for good; its entries stay in the log."""
+    answer = remote.delete(f"/v1/calls/{quoted(call_id)}/payload")
+    remote.show(answer, lambda _: click.echo(f"Arguments and result of {plain(call_id)} are erased."))
 
 
 @call.command()
@@ -81,3 +99,9 @@ def _print_calls(answer: Json) -> None:
 def _print_call(call: Json) -> None:
     times = ("admitted_at", "deadline_at", "settled_at")
     print_fields((name, moment(value) if name in times else value) for name, value in call.items())
+
+
+def _print_payload(payload: Json) -> None:
+    for name in ("arguments", "result"):
+        state = payload[f"{name}_state"]
+        click.echo(f"{name}: {json.dumps(payload[name], indent=2) if state == 'kept' else ABSENT[state]}")

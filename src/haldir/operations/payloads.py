@@ -1,0 +1,144 @@
+"""What calls came with and were answered: sealed beside the log, read by those who may, erased after a time.
+
+No decision ever looks at them. That somebody reads one is recorded before it is opened.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from haldir.approvals.holds import Held
+from haldir.approvals.model import Approval
+from haldir.journal.command import Record
+from haldir.kernel import ids, strict_json
+from haldir.kernel.clock import DAY, Micros
+from haldir.kernel.errors import NotFound
+from haldir.kernel.ids import OpId, TenantId
+from haldir.operations.call_commands import POLICY_REFUSALS, Admit, ResultKept, Settle
+from haldir.operations.caller import Caller
+from haldir.operations.context import Context
+from haldir.operations.judged_call import ToolCall
+from haldir.operations.living import find_row
+from haldir.operations.outcomes import allowed
+from haldir.operations.payload_commands import ErasePayload, ReadPayload, call_of, part_name
+from haldir.operations.sealed_parts import opened_parts
+from haldir.storage.rows import Entry, Part
+
+RESULT_BYTES_MAX = 1 << 20  # As much as a request, and so arguments, may have; a larger answer is known by its digest.
+HELD_DAYS = 7  # The longest that an approval can wait: until then its approver has to see the arguments.
+JSON_NULL = msgspec.Raw(b"null")
+
+PayloadState = Literal["kept", "erased", "not_kept", "too_large"]
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """Arguments or result of a call: `content` is JSON, and null unless its state is `kept`."""
+
+    state: PayloadState
+    content: msgspec.Raw = JSON_NULL
+
+
+async def sealed_arguments(ctx: Context, call: ToolCall, call_id: str) -> Part:
+    """Return what a call comes with, sealed: as the caller gave it, with references to secrets as references."""
+    keys = await ctx.keyring.tenant(call.caller.tenant)
+    return keys.seal_as(part_name(call_id, "arguments"), strict_json.encode(call.arguments), ctx.clock())
+
+
+async def sealed_result(
+    ctx: Context, tenant: TenantId, call_id: str, answer: bytes
+) -> tuple[Sequence[Part], ResultKept]:
+    """Return the answer of a call, sealed, if answers are kept; and whether this one is."""
+    if not ctx.payload_days or not answer:
+        return (), "no"
+    if len(answer) > RESULT_BYTES_MAX:
+        return (), "too_large"
+    keys = await ctx.keyring.tenant(tenant)
+    return [keys.seal_as(part_name(call_id, "result"), answer, ctx.clock())], "yes"
+
+
+def kept_until(ctx: Context) -> Micros:
+    """Return the instant up to which payloads were kept long enough; where none are kept, only held calls have one."""
+    return ctx.clock() - (ctx.payload_days or HELD_DAYS) * DAY
+
+
+async def read_payload(ctx: Context, caller: Caller, call_id: str) -> tuple[Payload, Payload]:
+    """Return arguments and result of a call, once it is recorded who reads them. Raises NotFound, Refused."""
+    kept = await _kept(ctx, caller.tenant, call_id)
+    await allowed(ctx, caller.tenant, ReadPayload(op_id=ctx.new_op(), asked_by=caller.credential, call_id=call_id))
+    result = part_name(call_id, "result")
+    opened = await opened_parts(ctx, caller.tenant, [kept.arguments_part, result])
+    arguments = _payload("yes" if kept.arguments_part else "no", opened.get(kept.arguments_part))
+    return arguments, _payload(kept.result, opened.get(result))
+
+
+async def erase_payload(ctx: Context, caller: Caller, call_id: str) -> None:
+    """Erase arguments and result of a call; its entries keep their digests. Raises NotFound, Refused."""
+    kept = await _kept(ctx, caller.tenant, call_id)
+    shared_with = call_of(kept.arguments_part) or call_id
+    command = ErasePayload(op_id=ctx.new_op(), asked_by=caller.credential, call_id=shared_with)
+    await allowed(ctx, caller.tenant, command)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """Where the arguments of a call are kept, if they are or were, and whether its result is."""
+
+    arguments_part: str
+    result: ResultKept
+
+
+async def _kept(ctx: Context, tenant: TenantId, call_id: str) -> _Kept:
+    """Return what the log says was kept of a call. Raises NotFound."""
+    op_id = ids.op_of_call(call_id)
+    if op_id is None:
+        raise NotFound("There is no such call.")
+    names = [(op_id,), (settling(op_id),)]
+    found = {row.op_id: row for row in await ctx.store.load(tenant, Entry, ("op_id",), names) if isinstance(row, Entry)}
+    admitted, settled = (found.get(name) for (name,) in names)
+    if admitted is None or admitted.kind != "call.admit":
+        raise NotFound("There is no such call.")
+    part = await arguments_part(ctx, tenant, msgspec.json.decode(admitted.body, type=Record))
+    return _Kept(part, _result_kept(settled) if settled else "no")
+
+
+async def arguments_part(ctx: Context, tenant: TenantId, record: Record) -> str:
+    """Return where the arguments are kept of the call that this entry decided; "" if they never were.
+
+    A call that is held is one with its approval and, once that let it through, with the call it became.
+    """
+    if record.allowed or record.code in POLICY_REFUSALS:
+        return msgspec.json.decode(record.command, type=Admit).details_digest
+    held = msgspec.json.decode(record.result, type=Held | None)
+    approval = await find_row(ctx, tenant, Approval, held.approval_id) if held else None
+    return approval.details_digest if approval else ""
+
+
+def _result_kept(settled: Entry) -> ResultKept:
+    record = msgspec.json.decode(settled.body, type=Record)
+    return msgspec.json.decode(record.command, type=Settle).result_kept if record.allowed else "no"
+
+
+def settling(op_id: OpId) -> OpId:
+    """Return the op_id under which the call of `op_id` is settled."""
+    return OpId(f"{op_id}.settle")
+
+
+def _payload(kept: ResultKept, opened: bytes | None) -> Payload:
+    match kept:
+        case "no":
+            return Payload("not_kept")
+        case "too_large":
+            return Payload("too_large")
+        case "yes" if opened is None:
+            return Payload("erased")
+    assert opened is not None
+    return Payload("kept", _as_json(opened))
+
+
+def _as_json(opened: bytes) -> msgspec.Raw:
+    """Return JSON as it is, and what an upstream sent that is none as a text."""
+    try:
+        opened.decode()
+        return msgspec.json.decode(opened, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.Raw(msgspec.json.encode(opened.decode(errors="replace")))
