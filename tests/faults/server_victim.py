@@ -66,6 +66,11 @@ class MortalServer:
         self._process.kill()
         self._process.join(LIFE_SECONDS_MAX)
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def arm(self) -> None:
         """Have it count its steps from now on."""
         self._wire.send_bytes(ARM)

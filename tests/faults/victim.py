@@ -39,10 +39,11 @@ LIMIT_MICROS = 10**12
 PRICE_MICROS = 1_000
 DEADLINE_SECONDS = 5.0
 ZOMBIE_SECONDS = 2
+ANY_STEP = "any"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Where and when to die: at the nth time of a step, counted from the start or from when the load begins.
+    """Where and when to die: at the nth time of a step (or of any), counted from the start or from when the load begins.
 
     A `zombie` does not die but stops, and PostgreSQL is told to wait a shorter time for it than usual.
     """
@@ -79,7 +80,7 @@ class Reaper:
         self.armed = plan.from_start
 
     def __call__(self, step: str) -> None:
-        if not self.armed or step != self._plan.step:
+        if not self.armed or self._plan.step not in {step, ANY_STEP}:
             return
         with self._counting:
             self._left -= 1
