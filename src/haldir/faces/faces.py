@@ -1,4 +1,4 @@
-"""Every face as one app: `/mcp` here, all else there, and measured where somebody may read the measures."""
+"""Every face as one app: `/mcp` here, pages there, all else by REST, and measured where somebody may read it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
@@ -12,6 +12,7 @@ from haldir.faces.mcp.held_waits import HeldSettings
 from haldir.faces.rest.app import RestSettings, rest_app
 from haldir.faces.rest.metrics_page import MetricsPage
 from haldir.faces.rest.request_rate import RequestRate
+from haldir.faces.web.face import WebFace, WebSettings
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.settings import Settings
@@ -52,17 +53,25 @@ class Faces:
                 metrics=MetricsPage(settings.metrics_token, meter.exposition if meter else None),
             ),
         )
+        place = settings.public_url or url
+        self._web_face = WebFace(ctx, operations, WebSettings(url=place, rate=rate, body_seconds_max=body_seconds_max))
         self._mcp: ASGIApp = meter.measured("mcp", self._mcp_face) if meter else self._mcp_face
         self._rest = meter.measured("rest", rest) if meter else rest
+        self._web: ASGIApp = meter.measured("web", self._web_face) if meter else self._web_face
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        face = self._mcp if path == "/mcp" or path.startswith("/mcp/") else self._rest
-        await face(scope, receive, send)
+        await self._face_of(path)(scope, receive, send)
 
     def close(self) -> None:
         """End streams that would stay open for ever; calls under way are answered first."""
         self._mcp_face.close()
+        self._web_face.close()
+
+    def _face_of(self, path: str) -> ASGIApp:
+        if path == "/mcp" or path.startswith("/mcp/"):
+            return self._mcp
+        return self._web if self._web_face.serves(path) else self._rest
 
 
 def _meter(ctx: Context, settings: Settings) -> "Meter | None":

@@ -26,19 +26,24 @@ TOOL_CALL_SCOPE = "proxy:write"
 
 async def authenticate(ctx: Context, bearer: str | None, session_id: str | None) -> Caller:
     """Return who bears this credential. `session_id` is the session an API key names to act in."""
-    if not bearer:
-        raise Unauthenticated("No credential was sent.")
-    sha256 = credential_sha256(bearer) if len(bearer) <= CREDENTIAL_CHARS_MAX else ""
-    known = ctx.directory.get(sha256) or await _look_up(ctx, sha256)
-    if known is None:
-        raise Unauthenticated("Invalid or revoked API key.")
-    caller = Caller(known.tenant, known.credential, known.key_scopes, session_id)
+    caller = msgspec.structs.replace(await identify(ctx, bearer), session_id=session_id)
     if caller.is_key:
         return caller
     try:  # Agents and tokens act in their own session and cannot choose another.
         return msgspec.structs.replace(caller, session_id=await acting_session(ctx, caller))
     except Refused as refused:
         raise Unauthenticated(refused.reason) from refused
+
+
+async def identify(ctx: Context, bearer: str | None) -> Caller:
+    """Return whose credential this is, in no session. Raises Unauthenticated if it is nobody's."""
+    if not bearer:
+        raise Unauthenticated("No credential was sent.")
+    sha256 = credential_sha256(bearer) if len(bearer) <= CREDENTIAL_CHARS_MAX else ""
+    known = ctx.directory.get(sha256) or await _look_up(ctx, sha256)
+    if known is None:
+        raise Unauthenticated("Invalid or revoked API key.")
+    return Caller(known.tenant, known.credential, known.key_scopes)
 
 
 def may_ask(caller: Caller, operation: Operation) -> bool:

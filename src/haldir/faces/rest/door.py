@@ -1,15 +1,14 @@
 """Where every HTTP request comes in: it gets an id, and whatever goes wrong behind it becomes one answer."""
 
-import logging
 import re
 import secrets
-import traceback
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haldir.faces.body import ClientGone
 from haldir.faces.cors import CrossOrigin, named
+from haldir.faces.fault_log import report_fault
 from haldir.faces.rest.reply import Exchange, error_reply
 from haldir.kernel.errors import HaldirError, InternalError
 from haldir.operations.kept_answers import Header
@@ -32,7 +31,6 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 )
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_log = logging.getLogger(__name__)
 
 
 class Door:
@@ -65,11 +63,11 @@ class Door:
             return
         except HaldirError as error:
             if started:  # What was begun breaks off, which tells its reader that it is not whole.
-                _report(error, scope, exchange)
+                report_fault(error, scope, exchange.request_id)
                 return
             await error_reply(error, exchange.request_id).send(answer)
         except Exception as error:  # noqa: BLE001 - the face is where a fault ends: one log line, one answer.
-            _report(error, scope, exchange)
+            report_fault(error, scope, exchange.request_id)
             if not started:
                 await error_reply(InternalError(), exchange.request_id).send(answer)
 
@@ -80,16 +78,3 @@ def _request_id(headers: Sequence[Header]) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
     return secrets.token_hex(REQUEST_ID_BYTES)
-
-
-def _report(error: Exception, scope: Scope, exchange: Exchange) -> None:
-    """Log where it went wrong, but neither values nor messages: they may hold what was secret."""
-    frames = traceback.extract_tb(error.__traceback__)
-    particulars = {
-        "request_id": exchange.request_id,
-        "method": scope["method"],
-        "path": scope["path"],
-        "error": type(error).__qualname__,
-        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    }
-    _log.error("unhandled_error", extra={"event": particulars})

@@ -1,0 +1,23 @@
+"""What a face writes down of a fault of Haldir's own: where it went wrong, never values or messages.
+
+They may hold what was secret.
+"""
+
+import logging
+import traceback
+
+from starlette.types import Scope
+
+_log = logging.getLogger(__name__)
+
+
+def report_fault(error: Exception, scope: Scope, request_id: str) -> None:
+    frames = traceback.extract_tb(error.__traceback__)
+    particulars = {
+        "request_id": request_id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "error": type(error).__qualname__,
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    _log.error("unhandled_error", extra={"event": particulars})

@@ -1,0 +1,199 @@
+// Keeps a page of approvals up to date. Everything works without it, after a reload.
+"use strict";
+
+const PENDING = "pending"; // The id of the part that is kept up to date.
+const SETTLE_MS = 700; // After the list moved: a click that was on its way to something else decides nothing.
+const RETRY_MS = 10000;
+const TOUCH_MS = 300000; // While somebody works here the visit goes on: told at most every five minutes.
+const SOON_SECONDS = 300;
+
+const page = { moved: -Infinity, stale: false, fetching: false, skew: 0, touched: Date.now() };
+
+const part = () => document.getElementById(PENDING);
+const seconds = () => (Date.now() + page.skew) / 1000;
+
+function say(text) {
+  const news = document.getElementById("news");
+  if (news) news.textContent = text;
+}
+
+// Time: what is left of each approval, and instants in the reader's own zone.
+
+function left(whole) {
+  const two = (number) => String(number).padStart(2, "0");
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(rest)} left` : `${minutes}:${two(rest)} left`;
+}
+
+function tick() {
+  for (const each of document.querySelectorAll("[data-expires]")) {
+    const whole = Math.max(0, Math.ceil(Number(each.dataset.expires) - seconds()));
+    each.textContent = whole ? left(whole) : "Expired";
+    each.classList.toggle("soon", whole < SOON_SECONDS);
+    if (!whole) for (const button of each.closest(".card").querySelectorAll(".buttons button")) button.disabled = true;
+  }
+}
+
+function localise(root) {
+  for (const each of root.querySelectorAll(".history time, dd time")) {
+    each.title = each.textContent;
+    each.textContent = new Date(each.dateTime).toLocaleString();
+  }
+}
+
+// Changes: the page asks for itself and takes over what is different, but nothing that somebody is at work on.
+
+const busy = (card) =>
+  card.contains(document.activeElement) || [...card.querySelectorAll("textarea")].some((each) => each.value);
+
+function fold(list, fresh) {
+  const known = new Map([...list.children].map((card) => [card.id, card]));
+  const wanted = [...fresh.children];
+  let came = 0;
+  wanted.forEach((card, at) => {
+    let here = known.get(card.id);
+    known.delete(card.id);
+    if (!here) {
+      here = document.importNode(card, true);
+      here.classList.add("new");
+      came += 1;
+    } else if (here.dataset.version !== card.dataset.version) {
+      const changed = busy(here) ? ".standing" : "article";
+      const [old, now] = [here.querySelector(changed), card.querySelector(changed)];
+      if (old && now) old.replaceWith(document.importNode(now, true));
+      here.dataset.version = card.dataset.version;
+    }
+    if (list.children[at] !== here) place(list, here, at);
+  });
+  for (const card of known.values()) leave(card);
+  return came;
+}
+
+function place(list, card, at) {
+  // What has the focus keeps it only if it is never moved, so others move around it.
+  if (card.contains(document.activeElement)) {
+    while (list.children[at] !== card) list.append(list.children[at]);
+  } else {
+    list.insertBefore(card, list.children[at] || null);
+  }
+}
+
+function leave(card) {
+  if (!busy(card)) {
+    card.remove();
+    return;
+  }
+  for (const button of card.querySelectorAll(".buttons button")) button.disabled = true;
+  const left = card.querySelector(".left");
+  if (left) {
+    delete left.dataset.expires;
+    left.textContent = "No longer waiting: somebody decided it, or its time is over";
+  }
+  card.parentElement.append(card);
+}
+
+function anchored(change) {
+  // Whatever is under the pointer or has the focus stays where it is on the screen.
+  const held = document.querySelector(".card:focus-within") || document.querySelector(".card:hover");
+  const before = held && held.getBoundingClientRect().top;
+  const result = change();
+  if (held && held.isConnected) window.scrollBy({ top: held.getBoundingClientRect().top - before, behavior: "instant" });
+  return result;
+}
+
+function takeOver(fresh) {
+  const old = part();
+  const [list, freshList] = [old.querySelector(".cards"), fresh.querySelector(".cards")];
+  if (old.hasAttribute("data-quiet")) {
+    if (busy(old)) return; // One approval's page: the answer to a decision will say what became of it.
+    old.replaceWith(fresh);
+    localise(fresh);
+    return;
+  }
+  let came = Number(fresh.dataset.count) - Number(old.dataset.count);
+  if (list && freshList) {
+    came = anchored(() => fold(list, freshList));
+    old.querySelector(".count").textContent = fresh.querySelector(".count").textContent;
+    Object.assign(old.dataset, fresh.dataset);
+  } else {
+    const live = old.querySelector(".live");
+    old.replaceWith(fresh);
+    fresh.querySelector(".live").replaceWith(live);
+  }
+  page.moved = performance.now();
+  if (came > 0) say(came === 1 ? "A new approval is waiting." : `${came} new approvals are waiting.`);
+}
+
+async function refresh() {
+  if (page.fetching) {
+    page.stale = true;
+    return;
+  }
+  page.fetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { "Haldir-Live": "1" } });
+    if (answer.redirected || answer.status === 401) {
+      location.reload(); // To the form that takes a key, and back here.
+    } else if (answer.ok) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      takeOver(document.adoptNode(fresh.getElementById(PENDING)));
+      document.title = fresh.title;
+      tick();
+    }
+  } catch {
+    setTimeout(refresh, RETRY_MS);
+  } finally {
+    page.fetching = false;
+    if (page.stale) {
+      page.stale = false;
+      refresh();
+    }
+  }
+}
+
+function show(on, text) {
+  const live = document.querySelector(".live");
+  if (!live) return;
+  live.hidden = false;
+  live.classList.toggle("on", on);
+  live.textContent = text;
+}
+
+function listen() {
+  const source = new EventSource("/approvals/events");
+  source.addEventListener("open", () => show(true, "Live"));
+  source.addEventListener("pending", (event) => {
+    if (String(JSON.parse(event.data).version) !== part().dataset.stamp) refresh();
+  });
+  source.addEventListener("error", () => {
+    show(false, "Reconnecting");
+    if (source.readyState === EventSource.CLOSED) {
+      refresh(); // Which tells whether somebody is still signed in.
+      setTimeout(listen, RETRY_MS);
+    }
+  });
+}
+
+function touch() {
+  if (Date.now() - page.touched < TOUCH_MS) return;
+  page.touched = Date.now();
+  fetch(location.href, { method: "HEAD" });
+}
+
+function begin() {
+  page.skew = Number(part().dataset.now) * 1000 - Date.now();
+  localise(document);
+  tick();
+  setInterval(tick, 1000);
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches(".decide")) return;
+    if (performance.now() - page.moved < SETTLE_MS) {
+      event.preventDefault();
+      say("The list has just changed. Look again before you decide.");
+    }
+  });
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, touch, { passive: true });
+  listen();
+}
+
+if (part()) begin();

@@ -1,0 +1,35 @@
+"""A decision made on a page: the same verb as by REST, so the same rules and the same entry in the log."""
+
+import msgspec
+
+from haldir.faces.web.approval_pages import ApprovalVerbs
+from haldir.faces.web.visits import Told, Visitor
+from haldir.kernel.errors import HaldirError, Refused, Unauthenticated
+from haldir.operations.authenticate import authorize
+from haldir.operations.context import Context
+from haldir.operations.verbs.approvals import Approved
+from haldir.operations.wire import decode_request
+
+
+class Decisions(msgspec.Struct, frozen=True):
+    ctx: Context
+    verbs: ApprovalVerbs
+
+    async def decide(self, visitor: Visitor, approval_id: str, verdict: str, note: str) -> Told:
+        """Approve or deny, and return what to say of it. Raises Unauthenticated for a key that counts no longer."""
+        operation = self.verbs.approve if verdict == "approve" else self.verbs.deny
+        members = {"note": note.strip().replace("\r\n", "\n")}
+        try:
+            request = decode_request(operation.request, members, {"request_id": approval_id})
+            caller = await authorize(self.ctx, visitor.caller, operation)
+            decided = await operation.run(self.ctx, caller, request)
+        except Unauthenticated:
+            raise
+        except HaldirError as error:
+            reason = error.reason if isinstance(error, Refused) else error.message
+            return Told(f"Not decided. {reason}", good=False)
+        if not isinstance(decided, Approved):
+            return Told(f"Denied {approval_id}. It stays denied.", good=True)
+        if decided.missing:
+            return Told(f"Your approval of {approval_id} counts; {decided.missing} more must approve.", good=True)
+        return Told(f"Approved {approval_id}. It lets exactly that through, once.", good=True)

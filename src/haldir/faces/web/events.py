@@ -1,0 +1,90 @@
+"""`/approvals/events`: tells open pages, as server-sent events, that other approvals wait than those they show.
+
+An event carries no content of an approval: the page asks for itself again, with its cookie.
+"""
+
+import asyncio
+from typing import final
+
+import msgspec
+from starlette.types import Receive, Send
+
+from haldir.faces.web.reply import HEADERS, NOT_KEPT
+from haldir.faces.web.visits import Visit, Visits
+from haldir.kernel.errors import Overloaded, Unavailable
+from haldir.operations.context import Context
+
+STREAMS_MAX = 500  # Open pages of one process; each is a connection, and a look at its key each second.
+HEARTBEAT_SECONDS = 15.0  # Proxies drop a silent connection after a minute, some after half of one.
+STALLED_SECONDS_MAX = 20.0  # A reader who takes nothing for so long has gone away without saying so.
+LOOK_SECONDS = 1.0  # Between two looks at whether the key counts and the visit goes on.
+UNKNOWN = -1  # No version.
+
+
+@final
+class Events:
+    """The streams that are open, and their end."""
+
+    def __init__(self, ctx: Context, visits: Visits) -> None:
+        self._ctx, self._visits = ctx, visits
+        self._open, self._closing = 0, False
+
+    def close(self) -> None:
+        """End all streams within a second."""
+        self._closing = True
+
+    async def stream(self, visit: Visit, receive: Receive, send: Send) -> None:
+        """Send events until the visit or its key ends, the reader is gone, or Haldir stops."""
+        if self._open >= STREAMS_MAX or self._closing:
+            raise Overloaded("Too many pages are open; this one will not update by itself.")
+        self._open += 1
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"), NOT_KEPT, *HEADERS]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._tell(visit, gone, _Line(send))
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return
+        finally:
+            self._open -= 1
+            gone.cancel()
+
+    async def _tell(self, visit: Visit, gone: "asyncio.Future[None]", line: "_Line") -> None:
+        version = UNKNOWN
+        while not self._closing and not gone.done() and self._visits.goes_on(visit):
+            try:
+                if await self._visits.still_there(visit) is None:
+                    return
+                count = await self._ctx.pending.changed(self._ctx.store, visit.tenant, version, LOOK_SECONDS)
+            except Unavailable:  # The store is away; look again.
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            if count.version != version:
+                version = count.version
+                told = msgspec.json.encode({"version": version, "waiting": count.pending})
+                await line.send(b"event: pending\ndata: " + told + b"\n\n")
+            await line.beat()
+
+
+class _Line:
+    """Bytes on their way to a reader, who is given some time to take them. Raises TimeoutError then."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._now = send, asyncio.get_running_loop().time
+        self._sent_at = self._now()
+
+    async def send(self, chunk: bytes) -> None:
+        async with asyncio.timeout(STALLED_SECONDS_MAX):
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self._sent_at = self._now()
+
+    async def beat(self) -> None:
+        """Send something if nothing was sent for a while."""
+        if self._now() >= self._sent_at + HEARTBEAT_SECONDS:
+            await self.send(b":\n\n")
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

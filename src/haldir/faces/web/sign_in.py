@@ -1,0 +1,65 @@
+"""Signing in with an API key. What agents hold is refused, and so is trying one key after another."""
+
+from typing import final
+
+from haldir.faces.web.visits import Visit, Visits
+from haldir.kernel.clock import MINUTE, SECOND, Clock
+from haldir.kernel.errors import Forbidden, RateLimited, Unauthenticated
+from haldir.kernel.ids import KEY_PREFIX_CHARS
+from haldir.operations.authenticate import authorize, identify
+from haldir.operations.catalogue import Operation
+from haldir.operations.context import Context
+
+FAILURES_PER_MINUTE = 10  # With keys of one prefix from one address: who types wrong does so three times.
+FAILERS_MAX = 10_000  # Addresses and prefixes counted in one minute; beyond that the first are forgotten.
+
+
+@final
+class SignIn:
+    """Turns a key into a visit. `first_verb` is what whoever signs in must be allowed to ask."""
+
+    def __init__(self, ctx: Context, visits: Visits, first_verb: Operation) -> None:
+        self._ctx, self._visits, self._first_verb = ctx, visits, first_verb
+        self._failures = Failures(ctx.clock)
+
+    async def visit(self, key: str, address: str) -> Visit:
+        """Return the visit that a key begins. Raises HaldirError; a key that is known and refused is recorded."""
+        failing = (address, key[:KEY_PREFIX_CHARS])
+        self._failures.check(failing)
+        try:
+            caller = await identify(self._ctx, key)
+            if not caller.is_key:
+                reason = "A session token or an agent key cannot sign in: agents do not decide about themselves."
+                await self._ctx.refusals.record(caller, "sign_in", "insufficient_scope", reason)
+                raise Forbidden(reason)
+            return self._visits.begun(await authorize(self._ctx, caller, self._first_verb))
+        except Unauthenticated:
+            self._failures.count(failing)
+            raise
+
+
+class Failures:
+    """Counts failures in whole minutes of the clock.
+
+    By address and prefix: whoever guesses is stopped, and cannot keep others out, even from behind the same proxy.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._minute = clock, 0
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def check(self, failing: tuple[str, str]) -> None:
+        """Raise RateLimited if there were too many failures of this kind in this minute."""
+        now = self._clock()
+        if now // MINUTE != self._minute:
+            self._minute = now // MINUTE
+            self._counts.clear()
+        if self._counts.get(failing, 0) >= FAILURES_PER_MINUTE:
+            seconds = max(1, (MINUTE - now % MINUTE) // SECOND)
+            message = f"Too many keys like this one failed. Try again in {seconds} seconds."
+            raise RateLimited(message, FAILURES_PER_MINUTE, "minute", seconds)
+
+    def count(self, failing: tuple[str, str]) -> None:
+        if len(self._counts) >= FAILERS_MAX:
+            self._counts.pop(next(iter(self._counts)))
+        self._counts[failing] = self._counts.get(failing, 0) + 1
