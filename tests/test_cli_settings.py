@@ -226,3 +226,39 @@ def test_a_fault_in_the_file_is_refused_with_file_and_key(tmp_path: Path, text: 
         load(Asked(data=tmp_path), {})
     assert str(tmp_path / "haldir.toml") in refused.value.message
     assert named in refused.value.message
+
+
+def test_a_mail_server_is_named_by_file_and_environment_and_its_password_by_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("rrr-mail\n")
+    asked = in_folder(
+        tmp_path,
+        f'[smtp]\nhost = "mail.example"\nport = 2525\nuser = "u"\nfrom = "h@h.example"\npassword_file = "{tmp_path}/password"\n',
+    )
+    mail = load(asked, {"HALDIR_SMTP_HOST": "other.example"}).mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.security, mail.user, mail.sender) == (
+        *("other.example", 2525, "starttls", "u", "h@h.example"),
+    )
+    assert mail.password is not None
+    assert mail.password.reveal() == "rrr-mail"
+    assert "rrr-" not in repr(load(asked, {"HALDIR_SMTP_PASSWORD": "rrr-other"}))
+    assert load(Asked(data=tmp_path / "none"), {}).mail is None
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "said"),
+    [
+        ("", {"HALDIR_SMTP_HOST": "mail.example"}, "`from`"),
+        ("", {"HALDIR_SMTP_FROM": "h@h.example"}, "`host`"),
+        ('[smtp]\nhosts = "x"\n', {}, "smtp.hosts"),
+        ('[smtp]\npassword = "x"\n', {}, "smtp.password"),
+        ("[smtp]\nport = 70000\n", {}, "smtp.port"),
+        ("", {"HALDIR_SMTP_HOST": "m", "HALDIR_SMTP_PASSWORD_FILE": "/none/such"}, "/none/such cannot be read"),
+        ("", {"HALDIR_SMTP_HOST": "m", "HALDIR_SMTP_CA_FILE": "/none/such"}, "/none/such cannot be read"),
+    ],
+)
+def test_a_mail_server_that_is_half_named_is_refused_at_the_start(
+    tmp_path: Path, text: str, environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(in_folder(tmp_path, text), environ)

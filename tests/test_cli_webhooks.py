@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook as Standard
 
 from harness.commands import CliServer
 from harness.eventually import eventually
+from mail_receiver import taking_mail
 from receiver import receiving
 
 
@@ -44,6 +46,26 @@ def test_a_webhook_is_registered_tried_out_looked_at_and_removed(server: CliServ
         assert server.run("webhooks", "enable", number).exit_code == 0
         assert server.run("webhooks", "remove", number).exit_code == 0
         assert server.run("webhooks", "list").stdout == "There are no webhooks.\n"
+
+
+def test_people_are_told_in_their_format_or_by_letter(tmp_path: Path) -> None:
+    with taking_mail() as mailbox, receiving() as channel:
+        (tmp_path / "data").mkdir()
+        smtp = f'host = "127.0.0.1"\nport = {mailbox.port}\nsecurity = "none"\nfrom = "haldir@haldir.example"\n'
+        (tmp_path / "data" / "haldir.toml").write_text(f"[smtp]\n{smtp}")
+        with CliServer(tmp_path / "data", "--allow-private") as server:
+            assert server.run("webhooks", "register").exit_code == 2
+            assert server.run("webhooks", "register", channel.url, "--email", "a@b.example").exit_code == 2
+            assert server.run("webhooks", "register", channel.url, "--format", "fax").exit_code == 2
+            server.answer("webhooks", "register", channel.url, "--format", "slack")
+            made = server.run("webhooks", "register", "--email", "ops@ops.example").stdout
+            assert ("not signed" in made, "secret" in made) == (True, False)
+            listed = server.run("webhooks", "list").stdout
+            assert ("mailto:ops@ops.example" in listed, "slack" in listed, "email" in listed) == (True, True, True)
+            server.answer("webhooks", "trigger", "anomaly")
+            (letter,) = eventually(lambda: mailbox.came)
+            channel.wait_for(1)
+            assert letter.letter["Subject"] == f"[Haldir] {channel.came[0].body['text']}"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from haldir.kernel.clock import DAY, HOUR, SECOND, Micros
 from haldir.webhooks.events import Event
 from haldir.webhooks.model import WebhookProgress, WebhookRetry
 from haldir.webhooks.schedule import ASIDE_ATTEMPTS, ATTEMPTS_MAX, DISABLE_AFTER, PAUSES_SECONDS, pause
-from haldir.webhooks.turn import Choice, Front, Owed, Probe, Sent, Step, after, attempt_of, is_hopeless, may_probe
+from haldir.webhooks.sent import Sent
+from haldir.webhooks.turn import Choice, Front, Owed, Probe, Step, after, attempt_of, is_hopeless, may_probe
 
 NOW: Micros = 1_800_000_000 * SECOND
 OK, REFUSED, AWAY, GONE = Sent(200), Sent(422), Sent(503), Sent(None)
@@ -20,6 +21,29 @@ chances = st.floats(0, 1, exclude_max=True)
 
 def event(place: int = 160) -> Event:
     return Event(place, f"evt_{place}", "anomaly", NOW, {})
+
+
+@pytest.mark.parametrize(
+    ("sent", "delivered", "refused"),
+    [
+        (Sent(200), True, False),
+        (Sent(299), True, False),
+        (Sent(302), False, False),
+        (Sent(400), False, True),
+        (Sent(503), False, False),
+        (Sent(None), False, False),
+        (Sent(250, by="smtp"), True, False),
+        (Sent(421, by="smtp"), False, False),
+        (Sent(450, by="smtp"), False, False),
+        (Sent(500, by="smtp"), False, True),
+        (Sent(503, by="smtp"), False, True),
+        (Sent(None, by="smtp"), False, False),
+    ],
+)
+def test_what_an_answer_says_of_the_receiver_depends_on_what_it_speaks(
+    sent: Sent, *, delivered: bool, refused: bool
+) -> None:
+    assert (sent.delivered, sent.refused) == (delivered, refused)
 
 
 @given(st.integers(1, 100), chances)

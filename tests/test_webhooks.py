@@ -79,6 +79,7 @@ def test_tokens_in_a_url_are_told_to_nobody_who_lists_it_and_stand_in_no_entry(h
         ({"url": URL, "events": ["anomalies"]}, "events"),
         ({"url": URL, "name": "n" * 129}, "name"),
         ({"url": URL, "format": "discord"}, "format"),
+        ({"email": "ops@ops.example"}, "email"),  # This Haldir has no mail server.
     ],
 )
 def test_what_could_never_be_delivered_is_not_registered(haldir: Haldir, body: dict[str, Any], field: str) -> None:

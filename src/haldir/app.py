@@ -136,6 +136,7 @@ async def open_context(settings: Settings, clock: Clock = wall_clock) -> AsyncIt
             allow_private=settings.allow_private,
             bootstrap_token=settings.bootstrap_token,
             public_url=settings.public_url,
+            mail=settings.mail,
             requests=RequestBook(secrets.token_hex(HOLDER_BYTES) if store.shared else ""),
         )
 

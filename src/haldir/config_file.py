@@ -54,6 +54,7 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     held_seconds: int | None = None
     security_contact: str | None = None
+    smtp: dict[str, str] = {}  # By the names that webhooks/mail_server.py reads, and password_file.
     upstreams: tuple[OperatorUpstream, ...] = ()
 
 
@@ -90,10 +91,20 @@ def _config_file(table: "_Table") -> ConfigFile:
         public_url=table.text("public_url"),
         held_seconds=table.whole("held_seconds", 0, LONGEST_HELD_SECONDS),
         security_contact=table.text("security_contact"),
+        smtp=_smtp(table.table("smtp")),
         upstreams=tuple(_upstream(name, each) for name, each in table.tables("upstreams")),
     )
     table.done()
     return file
+
+
+def _smtp(table: "_Table") -> dict[str, str]:
+    """Read where mail goes out; the password stands in a file of its own."""
+    port = table.whole("port", 1, PORT_MAX)
+    texts = {key: table.text(key) for key in ("host", "security", "user", "password_file", "from", "ca_file")}
+    table.done()
+    given = texts | {"port": None if port is None else str(port)}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _upstream(name: str, table: "_Table") -> OperatorUpstream:

@@ -23,6 +23,7 @@ from haldir.config_file import (
 from haldir.kernel.secret import Secret
 from haldir.proxy.environment import minimal_environment
 from haldir.proxy.model import PAYLOAD_DAYS, UpstreamConfig
+from haldir.webhooks.mail_server import FIELDS, MailServer, mail_server
 
 HOST = "127.0.0.1"
 PORT = 4253
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: bool = False
     public_url: str | None = None  # Where others reach this Haldir, without a slash at its end; None: where it listens.
     held_seconds: float = HELD_SECONDS  # How long MCP waits, within a request, for a person; 0 for not at all.
+    mail: MailServer | None = None  # None: no webhook can be a mailbox.
     security_contact: str | None = None  # A mailto: or https: address, as RFC 9116 asks for.
     upstreams: tuple[OperatorUpstream, ...] = ()
     child_environment: dict[str, str] = {}  # What a stdio upstream inherits: never a variable of Haldir's own.
@@ -137,6 +139,7 @@ def load(asked: Asked, environ: Mapping[str, str] | None = None) -> Settings:
             "The public URL", found.get("HALDIR_PUBLIC_URL") or file.public_url, ("https://", "http://")
         ),
         held_seconds=HELD_SECONDS if held is None else held,
+        mail=_mail_server(found, file.smtp),
         security_contact=_checked_address(
             "The security contact", found.get("HALDIR_SECURITY_CONTACT") or file.security_contact, CONTACTS
         ),
@@ -218,6 +221,29 @@ def _login(file: Path) -> Login | None:
         return Login(found["url"], Secret(found["key"]))
     except (OSError, KeyError, msgspec.DecodeError):
         return None
+
+
+def _mail_server(found: _Environment, from_file: Mapping[str, str]) -> MailServer | None:
+    """Return the mail server that the environment and, where it is silent, the file name; the password from a file."""
+    fields = (*FIELDS, "password_file")
+    variables = {field: found.get(f"HALDIR_SMTP_{field.upper()}") for field in fields}
+    given = {**from_file, **{field: value for field, value in variables.items() if value is not None}}
+    if not given:
+        return None
+    remedy = "Set HALDIR_SMTP_HOST, HALDIR_SMTP_FROM and what belongs to them, or [smtp] in haldir.toml."
+    try:
+        if "password" not in given and "password_file" in given:
+            given["password"] = Path(given["password_file"]).read_text(encoding="utf-8").strip()
+        Path(given.get("ca_file", os.devnull)).open("rb").close()  # Now, and not when the first letter is to go.
+        return mail_server(given)
+    except UnicodeDecodeError:
+        raise SettingsError(f"The mail server's {given['password_file']}", "is not text", remedy) from None
+    except OSError as error:
+        raise SettingsError(
+            f"The mail server's {error.filename}", f"cannot be read: {error.strerror}", remedy
+        ) from None
+    except ValueError as error:
+        raise SettingsError("The mail server", f"cannot be used: {error}", remedy) from None
 
 
 def _merge(

@@ -758,10 +758,11 @@ class AsyncMethods:
 
     async def register_webhook(
         self,
-        url: str,
+        url: str | None = None,
         name: str | None = None,
         events: Sequence[str] | None = None,
-        format: Literal["haldir", "slack", "teams"] | None = None,
+        format: Literal["haldir", "slack", "teams", "email"] | None = None,
+        email: str | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.WebhookMade:
@@ -770,7 +771,7 @@ class AsyncMethods:
             writing(
                 "POST",
                 "/v1/webhooks",
-                given(url=url, name=name, events=events, format=format),
+                given(url=url, name=name, events=events, format=format, email=email),
                 idempotency_key,
                 once=True,
             )

@@ -974,12 +974,14 @@ class VoteShown(TypedDict):
 
 
 class WebhookMade(TypedDict):
+    """`url` begins with `mailto:` if it is a mailbox; then nothing is signed, and there is no `secret`."""
+
     registered: bool
     webhook_id: int
     url: str
     name: str
     events: list[str]
-    format: Literal["haldir", "slack", "teams"]
+    format: Literal["haldir", "slack", "teams", "email"]
     secret: str
     message: str
 
@@ -996,7 +998,7 @@ class WebhookShown(TypedDict):
     url: str
     name: str
     events: list[str]
-    format: Literal["haldir", "slack", "teams"]
+    format: Literal["haldir", "slack", "teams", "email"]
     active: bool
     disabled_reason: str
     fire_count: int

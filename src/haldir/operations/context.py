@@ -21,6 +21,7 @@ from haldir.proxy.model import PAYLOAD_DAYS
 from haldir.proxy.pool import UpstreamPool
 from haldir.storage.engine import Engine
 from haldir.vault.keyring import Keyring
+from haldir.webhooks.mail_server import MailServer
 
 
 class AgentSession(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: bool = False  # Whether upstreams registered by API may reach private addresses.
     bootstrap_token: Secret[str] | None = None
     public_url: str | None = None  # Where others reach this Haldir, without a slash at its end, if anybody said so.
+    mail: MailServer | None = None  # Where letters go out.
     directory: Directory = msgspec.field(default_factory=Directory)
     upstreams: UpstreamBook = msgspec.field(default_factory=UpstreamBook)
     key_uses: KeyUses = msgspec.field(default_factory=KeyUses)

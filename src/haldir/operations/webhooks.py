@@ -12,6 +12,7 @@ from haldir.operations.living import all_rows, find_row
 from haldir.operations.sealed_parts import opened_parts
 from haldir.storage.rows import Part
 from haldir.vault.seal import SealBroken
+from haldir.webhooks.mail_server import MAILTO
 from haldir.webhooks.model import Webhook
 from haldir.webhooks.signing import secret_from
 
@@ -62,6 +63,8 @@ async def sealed_url(ctx: Context, tenant: TenantId, op_id: OpId, url: Secret[st
 
 def shown_url(url: Secret[str]) -> str:
     """Return a URL as lists show it: long segments of its path and its query hidden, for they may be tokens."""
+    if url.reveal().startswith(MAILTO):
+        return url.reveal()
     parts = urlsplit(url.reveal())
     path = "/".join(HIDDEN if len(segment) >= TOKEN_CHARS else segment for segment in parts.path.split("/"))
     return urlunsplit((parts.scheme, parts.netloc, path, HIDDEN if parts.query else "", ""))

@@ -1,19 +1,20 @@
-"""What is sent to an endpoint for an event, in the format it was registered with. Pure."""
+"""What is posted to an endpoint for an event, in the format it was registered with. Pure."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
 from haldir.kernel.ids import TenantId
 from haldir.webhooks.events import Event
 from haldir.webhooks.message import Link, message_of
-from haldir.webhooks.model import Format
 from haldir.webhooks.slack import slack_message
 from haldir.webhooks.teams import teams_message
 
+Posted = Literal["haldir", "slack", "teams"]
 
-def body_of(event: Event, tenant: TenantId, name: str, how: Format, links: Sequence[Link]) -> bytes:
+
+def body_of(event: Event, tenant: TenantId, name: str, how: Posted, links: Sequence[Link]) -> bytes:
     """Return the JSON that is posted: the event for programs (WIRE.md §6), or a message for people.
 
     `name` is what the endpoint calls the event, `links` where people go on from it.

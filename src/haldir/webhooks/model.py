@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 from haldir.kernel.clock import Micros
 from haldir.storage.rows import Row, Table
 
-Format = Literal["haldir", "slack", "teams"]  # For programs, or for people in one of these.
+Format = Literal["haldir", "slack", "teams", "email"]  # For programs, or for people in one of these.
 
 
 class Webhook(Row, frozen=True):
-    """An endpoint. Its URL and secrets are sealed in the parts named here.
+    """An endpoint. Its URL (`mailto:` for letters) and secrets are sealed in the parts named here.
 
     With `links` its messages about approvals let whoever reads them decide; `made_by`, as `kind:id`, answers for that.
     """

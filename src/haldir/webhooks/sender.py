@@ -10,7 +10,7 @@ import aiohttp
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.secret import Secret
 from haldir.outbound.clients import HttpClients, why_unreachable
-from haldir.webhooks.turn import Sent
+from haldir.webhooks.sent import Sent
 
 ATTEMPT_SECONDS_MAX = 15.0
 READ_BYTES_MAX = 4096  # Of an answer; enough for an excerpt, and to let short ones keep their connection.

@@ -9,29 +9,7 @@ from haldir.kernel.clock import Micros
 from haldir.webhooks.events import Event
 from haldir.webhooks.model import WebhookProgress, WebhookRetry
 from haldir.webhooks.schedule import ASIDE_ATTEMPTS, ATTEMPTS_MAX, DISABLE_AFTER, pause
-
-# By these a receiver, or a proxy before it, says that it is not there just now, whatever it is sent.
-AWAY = frozenset({408, 429, 502, 503, 504})
-SUCCESS, CLIENT_ERRORS = range(200, 300), 400
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """How an attempt ended. Without a status there was no answer."""
-
-    status: int | None
-    error: str = ""
-    excerpt: str = ""
-    retry_after_seconds: int | None = None
-    duration_ms: int = 0
-
-    @property
-    def delivered(self) -> bool:
-        return self.status in SUCCESS
-
-    @property
-    def refused(self) -> bool:
-        """Tell whether the receiver is there, and may dislike nothing but this event."""
-        return self.status is not None and self.status >= CLIENT_ERRORS and self.status not in AWAY
+from haldir.webhooks.sent import Sent
 
 
 class Front(msgspec.Struct, frozen=True):

@@ -4,28 +4,22 @@ After a crash at any line the endpoint goes on where the last stored attempt lef
 stored is made again, with the same event id.
 """
 
-import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from haldir.kernel import ids
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
-from haldir.operations.approval_links import links_for
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
-from haldir.operations.webhooks import known_webhook, signing_secrets
 from haldir.webhooks.commands import DisableWebhook
 from haldir.webhooks.events import Event
-from haldir.webhooks.formats import body_of
 from haldir.webhooks.model import Webhook, WebhookDelivery, WebhookProgress
 from haldir.webhooks.outbox import Outbox
 from haldir.webhooks.queries import due_retry, event_at, news_from, owing, place_behind, progress_of
-from haldir.webhooks.signing import signed_headers
-from haldir.webhooks.turn import Choice, Front, Owed, Probe, Sent, Step, after, attempt_of, is_hopeless, may_probe
-
-if TYPE_CHECKING:  # Only a name here: the HTTP library is a third of a start, and a start needs none of it.
-    from haldir.webhooks.sender import Sender
+from haldir.webhooks.sent import Sent
+from haldir.webhooks.turn import Choice, Front, Owed, Probe, Step, after, attempt_of, is_hopeless, may_probe
+from haldir.workers.carrier import Carrier, Parcel
 
 LOOK_SECONDS = 5.0  # An idle endpoint is looked at this often even if nothing was logged.
 ATTEMPTS_A_TURN = 100  # Then others get the place, if there are more endpoints than places.
@@ -42,18 +36,10 @@ class Means:
     def __init__(self, ctx: Context, outbox: Outbox, chance: Chance) -> None:
         self.ctx, self.outbox, self.chance = ctx, outbox, chance
         self.stopping = False
-        self._sender: Sender | None = None
-
-    @property
-    def sender(self) -> "Sender":
-        if self._sender is None:
-            made: Sender = importlib.import_module("haldir.webhooks.sender").Sender()
-            self._sender = made
-        return self._sender
+        self.carrier = Carrier(ctx)
 
     async def close(self) -> None:
-        if self._sender is not None:
-            await self._sender.close()
+        await self.carrier.close()
 
 
 @final
@@ -144,24 +130,13 @@ class Endpoint:
     ) -> tuple[Sent, WebhookProgress | None]:
         """Make one attempt and store what follows from it; None for the progress if that came too late."""
         attempt = attempt_of(choice, progress)
-        sent = await self._send(webhook, choice.event, attempt)
+        name = self._name(webhook, choice.event)
+        sent = await self._means.carrier.send(Parcel(self._tenant, self._id, choice.event, name, attempt))
         now = self._ctx.clock()
         step = after(progress, choice, sent, now, self._means.chance())
-        row = self._row(webhook, choice.event, attempt, sent, now)
+        row = self._row(choice.event, name, attempt, sent, now)
         kept = await self._outbox.record(self._tenant, step, row, now)
         return sent, step.progress if kept else None
-
-    async def _send(self, webhook: Webhook, event: Event, attempt: int) -> Sent:
-        known = await known_webhook(self._ctx, self._tenant, webhook.id)
-        if known is None:
-            return Sent(None, "The webhook was removed.")
-        now = self._ctx.clock()
-        name = self._name(webhook, event)
-        body = body_of(event, self._tenant, name, known.webhook.format, links_for(self._ctx, event))
-        secrets = await signing_secrets(self._ctx, self._tenant, known.webhook, now)
-        headers = signed_headers(event.id, body, now // SECOND, attempt, secrets)
-        headers |= {"Content-Type": "application/json", "X-Haldir-Event": name}
-        return await self._means.sender.post(known.url, headers, body, now, allow_private=self._ctx.allow_private)
 
     async def _failed(self, progress: WebhookProgress | None) -> WebhookProgress | None:
         """Disable an endpoint that took nothing for days; others hear of that."""
@@ -202,12 +177,12 @@ class Endpoint:
             looks.append(due_at)
         return min(looks)
 
-    def _row(self, webhook: Webhook, event: Event, attempt: int, sent: Sent, now: Micros) -> WebhookDelivery:
+    def _row(self, event: Event, name: str, attempt: int, sent: Sent, now: Micros) -> WebhookDelivery:
         return WebhookDelivery(
             ids.delivery_id(self._ctx.new_op()),
             self._id,
             event.id,
-            self._name(webhook, event),
+            name,
             event.place,
             attempt,
             sent.status,

@@ -17,17 +17,20 @@ def webhooks() -> None:
 
 
 @webhooks.command()
-@click.argument("address", metavar="URL")
+@click.argument("address", metavar="[URL]", default="")
+@click.option("--email", default="", help="Send letters to this address, instead of posting to a URL.")
 @click.option("--name", default="", help="What to call it.")
 @click.option("--events", default="all", show_default=True, help="Names of events, with commas between.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Who reads them there."
 )
 @speaks_rest
-def register(remote: Remote, address: str, name: str, events: str, form: str) -> None:
-    """Have events sent to URL from here on: for programs (haldir), or for people in Slack or Teams."""
+def register(remote: Remote, address: str, *, email: str, name: str, events: str, form: str) -> None:
+    """Have events sent to URL from here on: for programs (haldir), or for people in Slack or Teams; or by --email."""
+    if bool(address) == bool(email):
+        raise click.UsageError("Give a URL, or --email ADDRESS.")
     wanted = [each.strip() for each in events.split(",") if each.strip()]
-    body = {"url": address, "name": name, "events": wanted, "format": form}
+    body = {"url": address, "email": email, "name": name, "events": wanted, "format": form}
     remote.show(remote.post("/v1/webhooks", body), _print_made)
 
 
@@ -158,7 +161,8 @@ def _print_deliveries(answer: Json) -> None:
 
 
 def _print_made(made: Json) -> None:
-    print_fields([("webhook", made["webhook_id"]), ("events", list(made["events"])), ("secret", made["secret"])])
+    secret = [("secret", made["secret"])] if made["secret"] else []
+    print_fields([("webhook", made["webhook_id"]), ("events", list(made["events"])), *secret])
     click.echo(made["message"])
 
 

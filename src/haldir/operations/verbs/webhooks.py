@@ -33,6 +33,7 @@ from haldir.webhooks.commands import (
     WebhookRegistered,
 )
 from haldir.webhooks.events import ALL, EVENTS, FLAGGED
+from haldir.webhooks.mail_server import MAILTO, is_address
 from haldir.webhooks.model import Format, WebhookProgress
 
 NAME_CHARS_MAX = 128
@@ -40,19 +41,27 @@ GRACE_SECONDS = 86_400
 GRACE_SECONDS_MIN, GRACE_SECONDS_MAX = 60, 604_800  # WIRE.md §6.
 SUBSCRIBABLE = frozenset({*EVENTS, ALL, FLAGGED})
 SHOWN_ONCE = "Store this secret now: it is shown once, and signs every delivery."
+NOT_SIGNED = "Letters go to this address from here on; they are not signed."
+NO_MAIL = "this Haldir sends no letters: its operator has to name a mail server (HALDIR_SMTP_HOST, HALDIR_SMTP_FROM)"
 ROTATED = "Deliveries bear both signatures until secret_prev_expires_at; give receivers the new secret before."
 
 
 class RegisterWebhookRequest(msgspec.Struct, frozen=True):
-    """`events` are names of events, or `all`. `format` is for programs (`haldir`), or for people in Slack or Teams."""
+    """Either a `url` or an `email`. `events` are names of events, or `all`.
 
-    url: str
+    `format` is for programs (`haldir`), or for people in Slack or Teams; of an `email` it is `email`.
+    """
+
+    url: str = ""
     name: str = ""
     events: list[str] = msgspec.field(default_factory=lambda: [ALL])
     format: Format = "haldir"
+    email: str = ""
 
 
 class WebhookMade(msgspec.Struct, frozen=True):
+    """`url` begins with `mailto:` if it is a mailbox; then nothing is signed, and there is no `secret`."""
+
     registered: bool
     webhook_id: int
     url: str
@@ -134,13 +143,13 @@ class EventTriggered(msgspec.Struct, frozen=True):
 
 async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhookRequest) -> WebhookMade:
     """Add an endpoint; it hears what happens from here on. Its secret is shown once."""
-    url = Secret(check_url(request.url, allow_private=ctx.allow_private))
+    url, how = _where(ctx, request)
     events = _events(request.events)
     if len(request.name) > NAME_CHARS_MAX:
         raise InvalidRequest(f"`name` is at most {NAME_CHARS_MAX} characters", "name")
     op_id = ctx.new_op()
     secret, secret_part = await new_secret(ctx, caller.tenant, op_id)
-    url_part = await sealed_url(ctx, caller.tenant, op_id, url)
+    url_part = await sealed_url(ctx, caller.tenant, op_id, Secret(url))
     command = RegisterWebhook(
         op_id=op_id,
         asked_by=caller.credential,
@@ -148,12 +157,11 @@ async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhoo
         events=events,
         url_digest=url_part.digest,
         secret_digest=secret_part.digest,
-        format=request.format,
+        format=how,
     )
     made = await allowed_result(ctx, caller.tenant, command, WebhookRegistered, [url_part, secret_part])
-    return WebhookMade(
-        True, made.webhook_id, request.url, request.name, events, request.format, secret.reveal(), SHOWN_ONCE
-    )
+    shown, message = ("", NOT_SIGNED) if how == "email" else (secret.reveal(), SHOWN_ONCE)
+    return WebhookMade(True, made.webhook_id, url, request.name, events, how, shown, message)
 
 
 async def list_webhooks(ctx: Context, caller: Caller, _request: ListWebhooksRequest) -> WebhooksListed:
@@ -217,6 +225,25 @@ async def trigger_event(ctx: Context, caller: Caller, request: TriggerRequest) -
     return EventTriggered(triggered=True, event=request.event, event_id=ids.event_id(op_id, 0))
 
 
+def _where(ctx: Context, request: RegisterWebhookRequest) -> tuple[str, Format]:
+    """Return where the endpoint is, and how it is spoken to."""
+    if request.email or request.format == "email":
+        return _mailbox(ctx, request), "email"
+    return check_url(request.url, allow_private=ctx.allow_private), request.format
+
+
+def _mailbox(ctx: Context, request: RegisterWebhookRequest) -> str:
+    if request.url:
+        raise InvalidRequest("`url` and `email` exclude each other", "url")
+    if request.format not in {"haldir", "email"}:
+        raise InvalidRequest("what goes to an `email` is a letter; leave `format` out", "format")
+    if not is_address(request.email):
+        raise InvalidRequest("`email` is one plain address in ASCII, such as ops@example.com", "email")
+    if ctx.mail is None:
+        raise InvalidRequest(NO_MAIL, "email")
+    return MAILTO + request.email
+
+
 def _events(given: list[str]) -> tuple[str, ...]:
     if not given:
         raise InvalidRequest("`events` needs at least one name, or `all`", "events")
@@ -239,7 +266,7 @@ def _shown(known: KnownWebhook, progress: WebhookProgress | None) -> WebhookShow
         progress.delivered_count if progress else 0,
         progress.failed_count if progress else 0,
         None if failing_since is None else unix_seconds(failing_since),
-        signed=True,
+        signed=webhook.format != "email",
         created_at=unix_seconds(webhook.created_at),
     )
 
