@@ -19,7 +19,17 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Clock, Micros
 from haldir.kernel.ids import TenantId
 from haldir.ledger.model import Budget, Payment, Reservation
-from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream, UpstreamHealth
+from haldir.proxy.model import (
+    Call,
+    PastPolicy,
+    PolicyEpoch,
+    PolicyVersion,
+    RateWindow,
+    StoredPolicy,
+    Tool,
+    Upstream,
+    UpstreamHealth,
+)
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
@@ -41,9 +51,11 @@ STATE: tuple[type[Row], ...] = (
     Call,
     Credential,
     Hold,
+    PastPolicy,
     Payment,
     PendingCount,
     PolicyEpoch,
+    PolicyVersion,
     RateWindow,
     ReportedSpend,
     Request,

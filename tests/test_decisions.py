@@ -15,16 +15,9 @@ from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Charge, Lapse, Resolve
 from haldir.operations.session_commands import DEPTH_MAX, OpenAgentSession, SessionOpened
 from haldir.policy.judgement import Judgement, Pending, RateAbove
-from haldir.proxy.commands import (
-    AcceptTool,
-    AddPolicy,
-    AddUpstream,
-    ObserveTools,
-    RemovePolicy,
-    RemoveUpstream,
-    SeenTool,
-)
+from haldir.proxy.commands import AcceptTool, AddUpstream, ObserveTools, RemoveUpstream, SeenTool
 from haldir.proxy.model import Call, Price, Tool, ToolRule
+from haldir.proxy.policy_commands import AddPolicy, RemovePolicy
 
 UNIT = 1_000_000
 

@@ -11,7 +11,7 @@ from haldir.journal.command import Command, CredentialRef
 from haldir.kernel.clock import MINUTE
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.session_commands import CreateSession
-from haldir.proxy.commands import AddPolicy
+from haldir.proxy.policy_commands import AddPolicy
 
 Ask = Callable[[Court, CredentialRef], Command]
 

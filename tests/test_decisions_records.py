@@ -18,18 +18,9 @@ from haldir.operations.call_commands import CallResolved, Charge, Lapse, Resolve
 from haldir.operations.payment_commands import PaymentAuthorized
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
 from haldir.policy.judgement import Judgement, Pending, RateAbove
-from haldir.proxy.commands import (
-    AcceptTool,
-    AddPolicy,
-    AddUpstream,
-    ObserveTools,
-    PolicyChanged,
-    RemovePolicy,
-    RemoveUpstream,
-    SeenTool,
-    ToolsObserved,
-)
+from haldir.proxy.commands import AcceptTool, AddUpstream, ObserveTools, RemoveUpstream, SeenTool, ToolsObserved
 from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, ToolRule, Upstream
+from haldir.proxy.policy_commands import AddPolicy, PolicyChanged, RemovePolicy
 from haldir.storage.rows import Credential, Part
 from haldir.webhooks.commands import RegisterWebhook, RemoveWebhook, RotateWebhookSecret
 
@@ -329,7 +320,7 @@ def test_every_change_of_policies_begins_another_epoch(court: Court) -> None:
 
     policy = {"policy_kind": "block_tool", "definition_digest": "d"}
     assert changed(AddPolicy, 1, **policy) == ("policy.add", "allowed", Subject())
-    assert court.rows(StoredPolicy) == [StoredPolicy("p", "block_tool", "d", START)]
+    assert court.rows(StoredPolicy) == [StoredPolicy("p", "block_tool", "d", START, 0, 1)]
     assert changed(AddPolicy, None, **policy) == ("policy.add", "exists", Subject())
     assert changed(RemovePolicy, 2) == ("policy.remove", "allowed", Subject())
     assert changed(RemovePolicy, None) == ("policy.remove", "policy_not_found", Subject())

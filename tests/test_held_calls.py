@@ -15,9 +15,10 @@ from haldir.approvals.model import Approval
 from haldir.journal.command import DETAILS_WANTED, Outcome
 from haldir.operations.call_commands import Charge
 from haldir.policy.judgement import Judgement
-from haldir.proxy.commands import AddPolicy, AddUpstream, ObserveTools, RemoveUpstream, SeenTool
+from haldir.proxy.commands import AddUpstream, ObserveTools, RemoveUpstream, SeenTool
 from haldir.proxy.definition import read_definition
 from haldir.proxy.model import Call
+from haldir.proxy.policy_commands import AddPolicy
 from harness.answers import Answer
 from harness.databases import fresh_database
 from harness.haldir import Haldir

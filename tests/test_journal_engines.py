@@ -45,17 +45,9 @@ from haldir.operations.secret_commands import RevealSecret
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
 from haldir.policy.hours import WEEKDAYS
 from haldir.policy.judgement import Judgement, Pending
-from haldir.proxy.commands import (
-    AcceptTool,
-    AddPolicy,
-    AddUpstream,
-    NoteUpstreamHealth,
-    ObserveTools,
-    RemovePolicy,
-    RemoveUpstream,
-    SeenTool,
-)
-from haldir.proxy.model import PolicyEpoch, ToolRule, Upstream
+from haldir.proxy.commands import AcceptTool, AddUpstream, NoteUpstreamHealth, ObserveTools, RemoveUpstream, SeenTool
+from haldir.proxy.model import PolicyEpoch, StoredPolicy, ToolRule, Upstream
+from haldir.proxy.policy_commands import AddPolicy, PutPolicy, RemovePolicy, ReplacePolicies
 from haldir.storage.engine import Engine
 from haldir.storage.memory import MemoryEngine
 from haldir.storage.postgres import PostgresEngine
@@ -193,6 +185,8 @@ class Story(RuleBasedStateMachine):
         self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=lost, state="posted", amount_micros=2)
         self._ask(AddPolicy, policy_id="p0", policy_kind="rate_limit", definition_digest="d")
         self._ask(RemovePolicy, policy_id="p0")
+        self._ask(ReplacePolicies, expected_epoch=2, definitions_digest="d", puts=(PutPolicy("p0", "rate_limit"),))
+        self._ask(ReplacePolicies, expected_epoch=3, removes=("p0",), restores=2)
         self._ask(AddUpstream, name="gone", transport="http", config_digest="d")
         self._ask(ObserveTools, upstream="gone", tools=(SeenTool("read", "1"),))
         self._ask(AcceptTool, upstream="gone", tool="read", sha256="1")
@@ -432,6 +426,15 @@ class Story(RuleBasedStateMachine):
             self._ask(AddPolicy, policy_id=policy, policy_kind="rate_limit", definition_digest="d")
         else:
             self._ask(RemovePolicy, policy_id=policy)
+
+    @rule(policies=st.permutations(POLICIES), puts=st.integers(0, len(POLICIES)), drift=st.integers(0, 1))
+    def replace_policies(self, policies: list[str], puts: int, drift: int) -> None:
+        put = tuple(PutPolicy(policy, "rate_limit") for policy in policies[:puts])
+        standing = {row.id for row in self.lab.runner.run(rows_of(self.memory, self.tenant, StoredPolicy))}
+        removes = tuple(policy for policy in policies[puts:] if policy in standing)
+        epochs = self.lab.runner.run(rows_of(self.memory, self.tenant, PolicyEpoch))
+        expected = epochs[0].epoch + drift if epochs else drift
+        self._ask(ReplacePolicies, expected_epoch=expected, definitions_digest="d", puts=put, removes=removes)
 
     @rule(name=st.sampled_from("abcde"), quiet=st.integers(0, 2), add=st.booleans())
     def change_anomaly_rules(self, name: str, quiet: int, add: bool) -> None:  # noqa: FBT001 - as above.

@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "mutants.md"
 # Where rules are kept; what others add there is judged without anybody listing it.
 SCOPE = (
     "*/commands.py",
-    "operations/*_commands.py",
+    "*/*_commands.py",
     "approvals/*.py",
     "gate/*.py",
     "ledger/*.py",

@@ -649,13 +649,65 @@ class Methods:
         return answer
 
     def list_policies(self) -> types.PoliciesListed:
-        """List the tenant's policies in the order they were added."""
+        """List the tenant's policies in the order they were added, and the version that they are."""
         answer: types.PoliciesListed = self._ask(reading("GET", "/v1/proxy/policies"))
         return answer
 
     def remove_policy(self, policy_id: str) -> types.PolicyRemoved:
         """Remove a policy; it holds until the decision before this one."""
         answer: types.PolicyRemoved = self._ask(reading("DELETE", f"/v1/proxy/policies/{segment(policy_id)}"))
+        return answer
+
+    def replace_policies(
+        self,
+        policies: Sequence[dict[str, Any]],
+        expected_version: int | None = None,
+        dry_run: bool | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.PoliciesReplaced:
+        """Make the tenant's policies exactly these, all at once; those that are not among them are removed."""
+        answer: types.PoliciesReplaced = self._ask(
+            writing(
+                "PUT",
+                "/v1/proxy/policies",
+                given(policies=policies, expected_version=expected_version, dry_run=dry_run),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
+    def list_policy_versions(self, limit: int | None = None, before: int | None = None) -> types.PolicyVersionsListed:
+        """List the versions of the tenant's policies, newest first."""
+        answer: types.PolicyVersionsListed = self._ask(
+            reading("GET", "/v1/proxy/policies/versions", {"limit": limit, "before": before})
+        )
+        return answer
+
+    def get_policy_version(self, version: int) -> types.PoliciesOfVersion:
+        """Show the policies as they were in one version."""
+        answer: types.PoliciesOfVersion = self._ask(reading("GET", f"/v1/proxy/policies/versions/{segment(version)}"))
+        return answer
+
+    def roll_back_policies(
+        self,
+        version: int,
+        expected_version: int | None = None,
+        dry_run: bool | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.PoliciesReplaced:
+        """Put the policies of an older version in force again, as a new version."""
+        answer: types.PoliciesReplaced = self._ask(
+            writing(
+                "POST",
+                "/v1/proxy/policies/rollback",
+                given(version=version, expected_version=expected_version, dry_run=dry_run),
+                idempotency_key,
+                once=True,
+            )
+        )
         return answer
 
     def list_calls(

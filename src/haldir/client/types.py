@@ -665,25 +665,70 @@ class PeriodShown(TypedDict):
 
 
 class PoliciesListed(TypedDict):
-    """Each policy is its definition, with `policy_id` and `created_at`."""
+    """Each policy is its definition, with `policy_id` and `created_at`; `policy_id` is its name, where it has one."""
 
+    policies: list[dict[str, Any]]
+    count: int
+    version: int
+
+
+class PoliciesOfVersion(TypedDict):
+    """The policies as they were in one version."""
+
+    version: int
     policies: list[dict[str, Any]]
     count: int
 
 
+class PoliciesReplaced(TypedDict):
+    """`version` is the one in force now; a dry run, or a set without a change, leaves it as it was."""
+
+    version: int
+    changes: list[PolicyChange]
+    unchanged: int
+    dry_run: bool
+
+
 class PolicyAdded(TypedDict):
-    """`epoch` counts the changes to the tenant's policies; entries name the one that decided."""
+    """`version` counts the changes to the tenant's policies; entries name the one that decided."""
 
     added: bool
     type: str
     policy_id: str
-    epoch: int
+    version: int
+
+
+class PolicyChange(TypedDict):
+    """What becomes of one policy: its definition before and after, null where there is none."""
+
+    policy_id: str
+    change: Literal["added", "changed", "removed"]
+    before: Any | None
+    after: Any | None
 
 
 class PolicyRemoved(TypedDict):
     removed: bool
     policy_id: str
-    epoch: int
+    version: int
+
+
+class PolicyVersionShown(TypedDict):
+    """One change of the set. `restores` is the version it brought back; null for none."""
+
+    version: int
+    changed_at: float
+    changed_by: str
+    put: int
+    removed: int
+    restores: int | None
+
+
+class PolicyVersionsListed(TypedDict):
+    versions: list[PolicyVersionShown]
+    current: int
+    count: int
+    next_before: int | None
 
 
 class RotationSummary(TypedDict):

@@ -52,6 +52,9 @@ REFUSALS: dict[str, RefusalKind] = {
     "definition_mismatch": RefusalKind(
         409, "List the tools again, read the definition, and accept the hash it has now."
     ),
+    "policies_changed": RefusalKind(
+        409, "Read the policies again with GET /v1/proxy/policies, and change them from the version they have now."
+    ),
     "policy_not_found": RefusalKind(404, "List the policies with GET /v1/proxy/policies."),
     "anomaly_rule_not_found": RefusalKind(404, "List the rules with GET /v1/anomalies/rules."),
     "too_many_rules": RefusalKind(409, "Remove a rule that is no longer wanted first."),

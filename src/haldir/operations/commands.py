@@ -24,16 +24,19 @@ from haldir.operations.payment_commands import AuthorizePayment, CapturePayment,
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
 from haldir.operations.session_commands import CreateSession, OpenAgentSession
-from haldir.proxy.commands import (
-    AcceptTool,
-    AddPolicy,
-    AddUpstream,
-    NoteUpstreamHealth,
-    ObserveTools,
-    RemovePolicy,
-    RemoveUpstream,
+from haldir.proxy.commands import AcceptTool, AddUpstream, NoteUpstreamHealth, ObserveTools, RemoveUpstream
+from haldir.proxy.model import (
+    Call,
+    PastPolicy,
+    PolicyEpoch,
+    PolicyVersion,
+    RateWindow,
+    StoredPolicy,
+    Tool,
+    Upstream,
+    UpstreamHealth,
 )
-from haldir.proxy.model import Call, PolicyEpoch, RateWindow, StoredPolicy, Tool, Upstream, UpstreamHealth
+from haldir.proxy.policy_commands import AddPolicy, RemovePolicy, ReplacePolicies
 from haldir.storage.rows import Credential, Row
 from haldir.vault.commands import DeleteSecret, RewrapSecrets, RotateTenantKey, StoreSecret
 from haldir.vault.model import SecretVersion, StoredSecret, TenantKeyVersions
@@ -77,6 +80,7 @@ AnyCommand = (
     | AcceptTool
     | AddPolicy
     | RemovePolicy
+    | ReplacePolicies
     | Admit
     | Settle
     | Lapse
@@ -123,7 +127,9 @@ ROW_TYPES: tuple[type[Row], ...] = (
     UpstreamHealth,
     Tool,
     StoredPolicy,
+    PastPolicy,
     PolicyEpoch,
+    PolicyVersion,
     RateWindow,
     Call,
     AnomalyRules,

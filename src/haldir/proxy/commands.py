@@ -1,4 +1,4 @@
-"""Commands on upstreams, their tools and the tenant's policies."""
+"""Commands on upstreams and their tools."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -8,7 +8,7 @@ import msgspec
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
-from haldir.proxy.model import PolicyEpoch, StoredPolicy, Tool, ToolRule, Upstream, UpstreamHealth
+from haldir.proxy.model import Tool, ToolRule, Upstream, UpstreamHealth
 from haldir.storage.rows import Find
 
 
@@ -159,48 +159,3 @@ class AcceptTool(Command, frozen=True, tag="tool.accept"):
             reason = f"The definition of {self.tool!r} that {self.upstream!r} was last seen with has another hash."
             return deny("definition_mismatch", reason, about)
         return allow(tool.but(pinned_sha256=self.sha256, pinned_at=now), about=about)
-
-
-class PolicyChanged(msgspec.Struct, frozen=True):
-    epoch: int
-
-
-class AddPolicy(Command, frozen=True, tag="policy.add"):
-    """Add a policy; every verdict judged before is stale from here on."""
-
-    policy_id: str
-    policy_kind: str
-    definition_digest: str
-
-    def needs(self, rows: WorkingSet) -> Iterable[Find]:
-        yield PolicyEpoch.at()
-        yield StoredPolicy.at(self.policy_id)
-
-    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
-        if rows.get(StoredPolicy, self.policy_id):
-            return deny("exists", f"A policy {self.policy_id} exists already.")
-        epoch = next_epoch(rows)
-        policy = StoredPolicy(self.policy_id, self.policy_kind, self.definition_digest, now)
-        return allow(policy, epoch, result=PolicyChanged(epoch.epoch))
-
-
-class RemovePolicy(Command, frozen=True, tag="policy.remove"):
-    """Remove a policy; every verdict judged before is stale from here on."""
-
-    policy_id: str
-
-    def needs(self, rows: WorkingSet) -> Iterable[Find]:
-        yield PolicyEpoch.at()
-        yield StoredPolicy.at(self.policy_id)
-
-    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
-        policy = rows.get(StoredPolicy, self.policy_id)
-        if policy is None:
-            return deny("policy_not_found", f"There is no policy {self.policy_id}.")
-        epoch = next_epoch(rows)
-        return allow(epoch, drops=(policy,), result=PolicyChanged(epoch.epoch))
-
-
-def next_epoch(rows: WorkingSet) -> PolicyEpoch:
-    before = rows.get(PolicyEpoch) or PolicyEpoch()
-    return before.but(epoch=before.epoch + 1)

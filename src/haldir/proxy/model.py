@@ -89,7 +89,7 @@ class Tool(Row, frozen=True):
 
 
 class StoredPolicy(Row, frozen=True):
-    """A policy of the tenant; what it says is sealed in the part `definition_digest`."""
+    """A policy in force. What it says is sealed in the part `definition_digest`: alone, or at `place` of a list."""
 
     TABLE: ClassVar[Table] = Table("policy", key=("id",))
 
@@ -97,14 +97,49 @@ class StoredPolicy(Row, frozen=True):
     kind: str
     definition_digest: str
     created_at: Micros
+    place: int = 0
+    since_epoch: int = 0
+
+    def until(self, epoch: int) -> "PastPolicy":
+        """Return what remains of it once version `epoch` has ended it."""
+        return PastPolicy(
+            self.id, self.since_epoch, epoch, self.kind, self.definition_digest, self.place, self.created_at
+        )
+
+
+class PastPolicy(Row, frozen=True):
+    """What a policy said from version `since_epoch` up to, and not in, version `until_epoch`."""
+
+    TABLE: ClassVar[Table] = Table("past_policy", key=("id", "since_epoch"))
+
+    id: str
+    since_epoch: int
+    until_epoch: int
+    kind: str
+    definition_digest: str
+    place: int
+    created_at: Micros
 
 
 class PolicyEpoch(Row, frozen=True):
-    """How often the tenant's policies changed. A verdict from another epoch is stale."""
+    """How often the tenant's policies changed: the number of their version. A verdict from another one is stale."""
 
     TABLE: ClassVar[Table] = Table("policy_epoch", key=())
 
     epoch: int = 0
+
+
+class PolicyVersion(Row, frozen=True):
+    """One change of the tenant's policies; `restores` is the version it brought back, 0 for none."""
+
+    TABLE: ClassVar[Table] = Table("policy_version", key=("epoch",))
+
+    epoch: int
+    changed_at: Micros
+    changed_by: str
+    put_count: int
+    removed_count: int
+    restores: int = 0
 
 
 class RateWindow(Row, frozen=True):

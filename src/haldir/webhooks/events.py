@@ -100,6 +100,9 @@ class _Asked(msgspec.Struct, frozen=True):
     asked_by: _By = _By()
     policy_id: str = ""
     policy_kind: str = ""
+    puts: tuple[Any, ...] = ()
+    removes: tuple[Any, ...] = ()
+    restores: int = 0
     prefix: str = ""
     name: str = ""
     reason: str = ""
@@ -133,6 +136,12 @@ def _policy_removed(asked: _Asked, result: _Result) -> Told:
     return "policy_changed", {"change": "removed", "policy_id": asked.policy_id, "epoch": result.epoch}
 
 
+def _policies_replaced(asked: _Asked, result: _Result) -> Told | None:
+    if not asked.puts and not asked.removes:
+        return None
+    return "policy_changed", {"change": "restored" if asked.restores else "replaced", "epoch": result.epoch}
+
+
 def _tools_observed(_asked: _Asked, result: _Result) -> Told | None:
     return ("upstream_quarantined", {"tools": list(result.quarantined)}) if result.quarantined else None
 
@@ -158,6 +167,7 @@ _TELLERS: dict[str, Teller] = {
     "agent.revoke": lambda _asked, _result: ("agent_revoked", {}),
     "policy.add": _policy_added,
     "policy.remove": _policy_removed,
+    "policy.replace": _policies_replaced,
     "key.create": lambda asked, _result: ("key_created", {"prefix": asked.prefix, "name": asked.name}),
     "key.revoke": lambda asked, _result: ("key_revoked", {"prefix": asked.prefix}),
     "tools.observe": _tools_observed,

@@ -36,6 +36,7 @@ COMMANDS = {
     "verify": ("haldir.faces.cli.verify:verify", "Check a proof or an export against a kept checkpoint, offline."),
     "fsck": ("haldir.faces.cli.fsck:fsck", "Check a database that stands still, without a server."),
 }
+ALIASES = {"policies": "policy"}  # Other names of commands, for those who expect them.
 READER_GONE = 141  # As a shell says of a program that was ended by SIGPIPE.
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line or a setting is wrong; "
@@ -50,9 +51,10 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        found = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
+        if found is None:
             return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        module, _, name = found[0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 

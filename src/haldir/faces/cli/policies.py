@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from haldir.faces.cli.arguments import JsonFile, parse_member, quoted
+from haldir.faces.cli.policy_code.apply import apply, rollback, versions
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
 
@@ -21,12 +22,17 @@ haldir policy add deny_list tools=transfer,close_account
 haldir policy add spend_limit max=25
 haldir policy add rate_limit max_per_minute=30
 haldir policy add time_window start_hour=8 end_hour=18 zone=Europe/Berlin
+haldir policy add block_tool tool=delete_account name=no-deleting
 """
 
 
 @click.group()
 def policy() -> None:
     """Rules on tool calls."""
+
+
+for command in (apply, versions, rollback):
+    policy.add_command(command)
 
 
 def defined_by(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -50,10 +56,14 @@ def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Json |
 
 
 @policy.command("list")
+@click.option("--version", type=click.IntRange(min=0), help="Those of an older version instead.")
 @speaks_rest
-def list_policies(remote: Remote) -> None:
+def list_policies(remote: Remote, version: int | None) -> None:
     """List the policies in force."""
-    remote.show(remote.get("/v1/proxy/policies"), _print_policies)
+    if version is None:
+        remote.show(remote.get("/v1/proxy/policies"), _print_policies)
+    else:
+        remote.show(remote.get(f"/v1/proxy/policies/versions/{version}"), _print_policies)
 
 
 @policy.command()
@@ -79,7 +89,7 @@ def definition(kind: str | None, members: tuple[str, ...], file: Json | None) ->
 
 
 def _print_policies(answer: Json) -> None:
-    known = ("policy_id", "type", "created_at")
+    known = ("policy_id", "name", "type", "created_at")
     rows = (
         (
             each["policy_id"],

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from haldir.client import Connection
+from haldir.client.exchange import Request
 from haldir.config_file import SettingsError
 from haldir.faces.cli.endings import explained
 from haldir.faces.cli.screen import print_json
+from haldir.kernel import strict_json
 from haldir.kernel.secret import Secret
 from haldir.settings import ClientSettings, load_client
 
@@ -26,7 +28,12 @@ class Remote:
         self.get, self.post = connection.get, connection.post
         self.put, self.delete = connection.put, connection.delete
         self.download = connection.download
+        self._ask = connection.ask
         self.as_json = as_json
+
+    def send(self, method: str, path: str, tree: Any) -> Json:
+        """Send a tree of `kernel.strict_json`, each number by its text."""
+        return self._ask(Request(method, path, strict_json.encode(tree)))
 
     def show(self, answer: Json, human: Callable[[Json], None]) -> None:
         """Print the answer itself with --json, else as `human` does."""

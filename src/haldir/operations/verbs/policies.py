@@ -10,23 +10,26 @@ from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed_result
-from haldir.operations.policies import read_policies
+from haldir.operations.policies import read_snapshot
+from haldir.operations.policy_changes import NAME, RESERVED, split_name
 from haldir.operations.wire import WholeBody
 from haldir.policy.parse import parse
-from haldir.proxy.commands import AddPolicy, PolicyChanged, RemovePolicy
+from haldir.policy.policy import Policy
+from haldir.proxy.model import PastPolicy, StoredPolicy
+from haldir.proxy.policy_commands import AddPolicy, PolicyChanged, RemovePolicy
 
 
 class AddPolicyRequest(WholeBody, frozen=True):
-    """`type`, and the fields of that kind: docs/policies.md lists them."""
+    """`type`, and the fields of that kind: docs/policies.md lists them. With `name` the policy goes by that name."""
 
 
 class PolicyAdded(msgspec.Struct, frozen=True):
-    """`epoch` counts the changes to the tenant's policies; entries name the one that decided."""
+    """`version` counts the changes to the tenant's policies; entries name the one that decided."""
 
     added: bool
     type: str
     policy_id: str
-    epoch: int
+    version: int
 
 
 class ListPoliciesRequest(msgspec.Struct, frozen=True):
@@ -34,10 +37,11 @@ class ListPoliciesRequest(msgspec.Struct, frozen=True):
 
 
 class PoliciesListed(msgspec.Struct, frozen=True):
-    """Each policy is its definition, with `policy_id` and `created_at`."""
+    """Each policy is its definition, with `policy_id` and `created_at`; `policy_id` is its name, where it has one."""
 
     policies: list[dict[str, Any]]
     count: int
+    version: int
 
 
 class PolicyNamed(msgspec.Struct, frozen=True):
@@ -47,18 +51,19 @@ class PolicyNamed(msgspec.Struct, frozen=True):
 class PolicyRemoved(msgspec.Struct, frozen=True):
     removed: bool
     policy_id: str
-    epoch: int
+    version: int
 
 
 async def add_policy(ctx: Context, caller: Caller, request: AddPolicyRequest) -> PolicyAdded:
     """Add a policy; it holds from the next decision on. What could never fire is refused."""
-    policy = parse(request.body)
+    name, definition = split_name(request.body)
+    policy = parse(definition)
     op_id = ctx.new_op()
     part = (await ctx.keyring.tenant(caller.tenant)).seal(policy.encoded(), "policy")
     command = AddPolicy(
         op_id=op_id,
         asked_by=caller.credential,
-        policy_id=ids.policy_id(op_id),
+        policy_id=name or ids.policy_id(op_id),
         policy_kind=policy.KIND,
         definition_digest=part.digest,
     )
@@ -68,17 +73,9 @@ async def add_policy(ctx: Context, caller: Caller, request: AddPolicyRequest) ->
 
 
 async def list_policies(ctx: Context, caller: Caller, _request: ListPoliciesRequest) -> PoliciesListed:
-    """List the tenant's policies in the order they were added."""
-    found = await read_policies(ctx.store, ctx.keyring, caller.tenant)
-    policies = [
-        {
-            "policy_id": stored.id,
-            "created_at": unix_seconds(stored.created_at),
-            **msgspec.json.decode(policy.encoded()),
-        }
-        for stored, policy in found
-    ]
-    return PoliciesListed(policies, len(policies))
+    """List the tenant's policies in the order they were added, and the version that they are."""
+    epoch, found = await read_snapshot(ctx.store, ctx.keyring, caller.tenant)
+    return PoliciesListed([shown_policy(stored, policy) for stored, policy in found], len(found), epoch)
 
 
 async def remove_policy(ctx: Context, caller: Caller, request: PolicyNamed) -> PolicyRemoved:
@@ -87,6 +84,13 @@ async def remove_policy(ctx: Context, caller: Caller, request: PolicyNamed) -> P
     changed = await allowed_result(ctx, caller.tenant, command, PolicyChanged)
     ctx.policies.forget(caller.tenant)
     return PolicyRemoved(True, request.policy_id, changed.epoch)
+
+
+def shown_policy(stored: StoredPolicy | PastPolicy, policy: Policy) -> dict[str, Any]:
+    """Return a policy as it is listed."""
+    named = {} if stored.id.startswith(RESERVED) else {NAME: stored.id}
+    known = {"policy_id": stored.id, "created_at": unix_seconds(stored.created_at)}
+    return {**known, **named, **msgspec.json.decode(policy.encoded())}
 
 
 OPERATIONS = (
@@ -100,6 +104,7 @@ OPERATIONS = (
         response=PolicyAdded,
         run=add_policy,
         status=201,
+        refusals=("exists",),
         tag="policies",
     ),
     Operation(

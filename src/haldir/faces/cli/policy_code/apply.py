@@ -1,0 +1,115 @@
+"""`haldir policy apply|versions|rollback`: the files of a folder are the policies, and each change is a version."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from haldir.client import HaldirAPIError
+from haldir.faces.cli.endings import CHECK_FAILED
+from haldir.faces.cli.policy_code.changes import print_changes
+from haldir.faces.cli.policy_code.files import Stated, load_policies
+from haldir.faces.cli.remote import Json, Remote, speaks_rest
+from haldir.faces.cli.screen import moment, plain, print_json, print_table
+
+MEMBER = "/policies/"  # How a pointer to one of the policies begins.
+
+
+def says_yes(command: Any) -> Any:
+    """Give a command the options of one that shows what it would change first, and asks."""
+    command = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")(command)
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(command)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@says_yes
+@speaks_rest
+def apply(remote: Remote, path: Path, *, yes: bool, dry_run: bool) -> None:
+    """Make the policies what a file, or the files of a folder, say: *.yaml, *.yml and *.json.
+
+    What is in force and not in the files is removed. All of it happens at once, as one new version, or not at all.
+    """
+    stated = load_policies(path)
+    body = {"policies": [each.definition for each in stated]}
+
+    def ask(**members: Any) -> Json:
+        try:
+            return remote.send("PUT", "/v1/proxy/policies", {**body, **members})
+        except HaldirAPIError as error:
+            _tell_where(remote, error, stated)
+            raise
+
+    _change(remote, ask, f"it is not in {path}", yes=yes, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("version", type=click.IntRange(min=0))
+@says_yes
+@speaks_rest
+def rollback(remote: Remote, version: int, *, yes: bool, dry_run: bool) -> None:
+    """Put the policies of an older VERSION in force again, as a new version; 0 is none at all."""
+
+    def ask(**members: Any) -> Json:
+        return remote.post("/v1/proxy/policies/rollback", {"version": version, **members})
+
+    _change(remote, ask, f"it is not in version {version}", yes=yes, dry_run=dry_run)
+
+
+@click.command()
+@click.option("--limit", default=20, show_default=True, help="How many.")
+@speaks_rest
+def versions(remote: Remote, limit: int) -> None:
+    """List the versions of the policies, newest first."""
+    remote.show(remote.get("/v1/proxy/policies/versions", limit=limit), _print_versions)
+
+
+def _change(remote: Remote, ask: Any, gone_because: str, *, yes: bool, dry_run: bool) -> None:
+    """Show what would change, have a person say yes, and change it from exactly that version."""
+    if remote.as_json and not yes and not dry_run:
+        raise click.UsageError("With --json nobody is asked: give --yes or --dry-run.")
+    told = ask(dry_run=True)
+    if not remote.as_json:
+        print_changes(told, gone_because=gone_because)
+    if told["changes"] and not dry_run:
+        if not yes:
+            click.confirm("Put these policies in force?", abort=True)
+        told = ask(expected_version=told["version"])
+    if remote.as_json:
+        print_json(told)
+    elif dry_run:
+        click.echo(f"Nothing was changed: version {told['version']} is in force.")
+    else:
+        click.echo(f"Version {told['version']} is in force.")
+
+
+def _tell_where(remote: Remote, error: HaldirAPIError, stated: Sequence[Stated]) -> None:
+    """Say where in the files a refusal strikes, and end; a refusal that points nowhere is left to the caller."""
+    field = error.body.get("field", "")
+    number, slash, rest = field.removeprefix(MEMBER).partition("/")
+    if not field.startswith(MEMBER) or not number.isdecimal() or int(number) >= len(stated):
+        return
+    where = stated[int(number)].where(slash + rest)
+    if remote.as_json:
+        print_json({"code": error.code, "error": error.message, "where": where, "field": field})
+    else:
+        click.echo(plain(f"{where}: {error.message}"), err=True)
+    sys.exit(CHECK_FAILED)
+
+
+def _print_versions(answer: Json) -> None:
+    rows = (
+        (
+            each["version"],
+            moment(each["changed_at"]),
+            each["changed_by"],
+            each["put"],
+            each["removed"],
+            each["restores"],
+        )
+        for each in answer["versions"]
+    )
+    columns = ("version", "since", "changed by", "put", "removed", "restores")
+    print_table(columns, rows, empty="The policies were never changed.")
