@@ -49,9 +49,11 @@ def replicas(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_approve_and_deny_raced_over_two_replicas_never_both_count(replicas: Replicas) -> None:
     session = replicas.both[0].session(spend_limit=1_000_000)
     amounts = range(11, 11 + RACES)
-    waiting = [held_payment(replicas, session, amount) for amount in amounts]
     orders = itertools.cycle((("approve", "deny"), ("deny", "approve")))
-    verdicts = [(each, race_to_decide(replicas, each, order)) for each, order in zip(waiting, orders, strict=False)]
+    verdicts = []
+    for amount, order in zip(amounts, orders, strict=False):
+        approval_id = held_payment(replicas, session, amount)
+        verdicts.append((approval_id, race_to_decide(replicas, approval_id, order)))
     for where in replicas.both:
         for approval_id, verdict in verdicts:
             shown = where.get(f"/v1/approvals/{approval_id}", key=replicas.key).body

@@ -4,15 +4,22 @@ None knows Haldir: each has the address of an MCP server and a header, as its do
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from mcp.server.mcpserver import MCPServer
 
+from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.threads import running_haldir
 from peers.agent import INTERPRETERS, Agent, Server
 from upstreams.serving import serving
+
+HELD_SECONDS = 0.2  # So that who listens to progress, and waits for a person within its call, is soon told to wait.
+PERSON_SECONDS = 60.0  # More than it takes to decide here.
 
 
 class Shop:
@@ -54,21 +61,28 @@ def shop() -> Shop:
     return Shop()
 
 
-@pytest.fixture(scope="module")
-def haldir(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
-    """A Haldir before the shop that holds all that is sold there."""
-    with (
-        running_haldir(tmp_path_factory.mktemp("agents")) as haldir,
-        serving(shop.server().streamable_http_app()) as url,
-    ):
+@contextmanager
+def guarding(shop: Shop, data: Path, held_seconds: float) -> Iterator[Haldir]:
+    """Run a Haldir before the shop that holds all that is sold there."""
+    with running_haldir(data, held_seconds=held_seconds) as haldir, serving(shop.server().streamable_http_app()) as url:
         haldir.rest("POST", "/v1/proxy/upstreams", {"name": "shop", "url": f"{url}/mcp"})
         haldir.rest("POST", "/v1/approvals/rules", {"type": "tool_blocked", "tools": ["shop.order", "shop.reserve"]})
         yield haldir
 
 
+@pytest.fixture(scope="module")
+def haldir(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
+    with guarding(shop, tmp_path_factory.mktemp("agents"), HELD_SECONDS) as haldir:
+        yield haldir
+
+
 @pytest.fixture
 def approver(haldir: Haldir) -> str:
-    """The key of a person who decides, and did not ask."""
+    return approver_at(haldir)
+
+
+def approver_at(haldir: Haldir) -> str:
+    """Return the key of a person who decides, and did not ask."""
     made = haldir.rest("POST", "/v1/keys", {"name": "person", "scopes": ["approvals:write"]})
     return str(made["key"])
 
@@ -76,6 +90,21 @@ def approver(haldir: Haldir) -> str:
 @pytest.fixture(params=INTERPRETERS)
 def framework(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def test_an_agent_that_listens_to_progress_gets_what_it_asked_for_in_the_same_call(shop: Shop, tmp_path: Path) -> None:
+    title = "while-it-waits"
+    with (
+        guarding(shop, tmp_path, PERSON_SECONDS) as haldir,
+        agent_of(haldir, "pydantic_ai", Door("/mcp/shop", "order"), title) as agent,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asking = pool.submit(agent.told, "Get me three of those.")
+        eventually(lambda: haldir.rest("GET", "/v1/approvals/pending")["count"])
+        approver = approver_at(haldir)
+        decide(haldir, approver, waiting(haldir, approver, title), "approve")
+        assert asking.result(PERSON_SECONDS) == f"You get 3 of {title}."
+    assert shop.orders.count(f"3 of {title}") == 1
 
 
 def agent_of(haldir: Haldir, framework: str, door: Door, title: str) -> Agent:
