@@ -166,6 +166,26 @@ def test_a_thousand_policies_are_put_at_once_and_hold(haldir: Haldir) -> None:
         assert "tool-0" in told.body["error"], told
 
 
+def test_an_entry_names_the_version_that_judged_the_call(haldir: Haldir) -> None:
+    with serving(sample.app(json_response=True)) as url:
+        haldir.rest("POST", "/v1/proxy/upstreams", {"name": "sample", "url": f"{url}/mcp"})
+        call = {
+            "tool": "sample.echo",
+            "arguments": {"text": "x"},
+            "session_id": haldir.session("execute")["session_id"],
+        }
+        haldir.post("/v1/proxy/call", call)
+        put(haldir, NO_RM)
+        put(haldir, NO_RM, {"name": "no-echo", "type": "block_tool", "tool": "echo"})
+        assert haldir.post("/v1/proxy/call", call).status == 403
+    entries = haldir.rest("GET", "/v1/audit?limit=2")["entries"]
+    assert [(each["allowed"], each["policy_version"]) for each in entries] == [(False, 2), (True, 0)]
+    (changed, *_) = haldir.rest("GET", "/v1/audit?kind=policy.replace")["entries"]
+    assert changed["policy_version"] is None
+    (made,) = haldir.rest("GET", "/v1/calls?state=posted")["calls"]
+    assert made["policy_version"] == 0
+
+
 def test_too_many_long_names_at_once_are_refused_and_go_in_two_steps(haldir: Haldir) -> None:
     many = [{**NO_RM, "name": f"{number:064}"} for number in range(1000)]
     assert refused(put(haldir, *many), 400, "invalid_request")

@@ -234,7 +234,7 @@ class CallShown(TypedDict):
     state: Literal["open", "posted", "voided", "indeterminate"]
     error: str
     price: float
-    policy_epoch: int
+    policy_version: int
     arguments_digest: str
     result_digest: str
     admitted_at: float
@@ -352,7 +352,10 @@ class Encryption(TypedDict):
 
 
 class EntryShown(TypedDict):
-    """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command."""
+    """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command.
+
+    `policy_version` is the version of the policies by which a tool call was judged, null for what they do not judge.
+    """
 
     entry_id: str
     session_id: str
@@ -372,6 +375,7 @@ class EntryShown(TypedDict):
     details: Any
     prev_hash: str
     entry_hash: str
+    policy_version: int | None
 
 
 class EventTriggered(TypedDict):

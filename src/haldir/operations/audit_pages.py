@@ -24,7 +24,10 @@ NOTHING = msgspec.Raw(b"{}")
 
 
 class EntryShown(msgspec.Struct, frozen=True):
-    """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command."""
+    """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command.
+
+    `policy_version` is the version of the policies by which a tool call was judged, null for what they do not judge.
+    """
 
     entry_id: str
     session_id: str
@@ -44,6 +47,7 @@ class EntryShown(msgspec.Struct, frozen=True):
     details: msgspec.Raw
     prev_hash: str
     entry_hash: str
+    policy_version: int | None
 
 
 async def shown_entries(ctx: Context, tenant: TenantId, entries: Sequence[LoggedEntry]) -> list[EntryShown]:
@@ -84,6 +88,7 @@ def _shown(entry: LoggedEntry, details: dict[str, bytes], prices: dict[str, int]
         details=_details(entry, details),
         prev_hash=entry.previous_leaf.hex(),
         entry_hash=entry.leaf.hex(),
+        policy_version=asked.policy_version,
     )
 
 

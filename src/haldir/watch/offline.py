@@ -35,6 +35,7 @@ class ExportedLine(msgspec.Struct, frozen=True):
     timestamp: float
     record: str
     entry_hash: str
+    policy_version: int | None = None
 
 
 def verified_proof(text: str, kept: Sequence[Checkpoint], verifier_key: str | None) -> TlogProof:
@@ -118,6 +119,7 @@ def _checked(shown: ExportedLine, index: int, pinned: Checkpoint) -> bytes:
         timestamp=unix_seconds(record.at),
         record=shown.record,
         entry_hash=leaf.hex(),
+        policy_version=asked.policy_version,
     )
     if shown != told:
         raise NotVerified(f"{entry_id(index)} is not shown as its record has it")

@@ -7,6 +7,12 @@ from haldir.kernel.clock import Micros
 from haldir.storage.rows import BUNDLE
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """By which version of the policies a call was judged."""
+
+    epoch: int
+
+
 class Asked(msgspec.Struct, frozen=True):
     """What readers are told of a command; its other members stay in the record."""
 
@@ -17,6 +23,12 @@ class Asked(msgspec.Struct, frozen=True):
     details_digest: str = ""
     call_id: str = ""
     arguments_digest: str = ""
+    judgement: Judged | None = None
+
+    @property
+    def policy_version(self) -> int | None:
+        """Return the version of the policies that judged it; None where none did."""
+        return self.judgement.epoch if self.judgement else None
 
 
 class LoggedEntry(msgspec.Struct, frozen=True):

@@ -117,11 +117,12 @@ def _print_entry(entry: Json) -> None:
     tool = ".".join(filter(None, (entry["upstream"], entry["tool"])))
     cost = f" {amount(entry['cost_usd'])} USD" if entry["cost_usd"] else ""
     verdict = "allowed" if entry["allowed"] else f"refused {entry['code']}: {entry['reason']}"
+    by = f"  by policies {entry['policy_version']}" if entry["policy_version"] else ""
     flag = f"  FLAGGED: {entry['flag_reason']}" if entry["flagged"] else ""
     what = " ".join(filter(None, (entry["action"], tool)))
     who = " ".join(filter(None, (entry["agent_id"], entry["session_id"])))
     number = int(entry["entry_id"].removeprefix("aud_"))
-    click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}{flag}"))
+    click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}{by}{flag}"))
 
 
 def _print_spend(answer: Json) -> None:

@@ -38,7 +38,7 @@ class CallShown(msgspec.Struct, frozen=True):
     state: CallState
     error: str
     price: float
-    policy_epoch: int
+    policy_version: int
     arguments_digest: str
     result_digest: str
     admitted_at: float
