@@ -82,7 +82,7 @@ class Piped:
                 self._lines.put(line)
 
 
-def started_client(url: str, credential: str, mode: str) -> AbstractAsyncContextManager[Client]:
+def started_client(url: str, credential: str, mode: str, **options: Any) -> AbstractAsyncContextManager[Client]:
     """Return the official client, with the program started as its configuration says."""
     environment = {"HALDIR_API_KEY": credential, "HALDIR_BASE_URL": url}
-    return Client(stdio_client(StdioServerParameters(command=PROGRAM, env=environment)), mode=mode)
+    return Client(stdio_client(StdioServerParameters(command=PROGRAM, env=environment)), mode=mode, **options)

@@ -1,9 +1,11 @@
 """Who may act: tenants, API keys, agents and sessions, and requests that have a name, as rows."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from haldir.kernel.clock import SECOND, Micros
 from haldir.storage.rows import Row, Table
+
+HeldSetting = Literal["auto", "plain", "stream", "input"]  # How a held MCP call comes back; auto: as its client can.
 
 
 class Tenant(Row, frozen=True):

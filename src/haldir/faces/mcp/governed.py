@@ -46,7 +46,8 @@ class GovernedCall:
         arguments = params.get("arguments", {})
         call = ToolCall(asker.caller, asker.session_id, self._hop.upstream.name, params["name"], arguments)
         waiter = Waiter(call.caller, call.session_id, call.upstream, call.tool, self._inbound, self._hop.reply)
-        held = HeldCall(self._ctx, self._waits, waiter)
+        held = await HeldCall.begun(self._ctx, self._waits, waiter)
+        self._inbound = held.inbound
         with self._while_open:
             try:
                 end = await held.made(lambda: call_tool(self._ctx, call, self._forward))

@@ -143,4 +143,4 @@ def _uncached() -> dict[str, Any]:
 
 
 def _stamped(result: dict[str, Any]) -> dict[str, Any]:
-    return {"resultType": "complete", **result, "_meta": {SERVER_INFO_KEY: IMPLEMENTATION}}
+    return {"resultType": "complete", **result, "_meta": {**result.get("_meta", {}), SERVER_INFO_KEY: IMPLEMENTATION}}

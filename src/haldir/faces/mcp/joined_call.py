@@ -61,7 +61,8 @@ class JoinedCall:
             return await self._forward(known[upstream], tool, deadline_seconds)
 
         waiter = Waiter(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
-        held = HeldCall(self._ctx, self._waits, waiter)
+        held = await HeldCall.begun(self._ctx, self._waits, waiter)
+        self._inbound = held.inbound
         with self._while_open:
             try:
                 answer = (await held.made(lambda: call_tool(self._ctx, call, forward))).answer

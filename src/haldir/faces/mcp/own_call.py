@@ -4,6 +4,7 @@ from typing import Any, final
 
 from msgspec import Raw
 
+from haldir.faces.mcp.faults import RpcFault
 from haldir.faces.mcp.held_call import HeldCall
 from haldir.faces.mcp.held_waits import HeldWaits, Waiter
 from haldir.faces.mcp.inbound import Inbound
@@ -30,21 +31,28 @@ class OwnCalls:
         self._ctx, self._rate, self._waits = ctx, rate, waits
 
     async def result(self, caller: Caller, tool: OwnTool, inbound: Inbound, reply: Reply) -> dict[str, Any]:
-        """Return the result. Raises what is no answer to a call: Unauthenticated, Unavailable."""
+        """Return the result. Raises what is no answer to a call: RpcFault, Unauthenticated, Unavailable."""
         try:
             if self._rate is not None:
                 self._rate.take(caller)
                 self._rate.check(caller)
             served = await authorize(self._ctx, caller, tool.operation)
-            request = tool.request(inbound.params.get("arguments", {}), served)
             waiter = Waiter(served, served.session_id, "", tool.mcp.name, inbound, reply)
-            held = HeldCall(self._ctx, self._waits, waiter)
-            done = await held.made(lambda: tool.operation.run(self._ctx, served, request))
-        except (Unauthenticated, Unavailable):
+            return await self._carried_out(tool, await HeldCall.begun(self._ctx, self._waits, waiter), served)
+        except (RpcFault, Unauthenticated, Unavailable):
             raise
         except HaldirError as error:
             return _failure(tool, error, inbound)
-        return _result(rpc.raw(done), inbound, is_error=False)
+
+    async def _carried_out(self, tool: OwnTool, held: HeldCall, served: Caller) -> dict[str, Any]:
+        request = tool.request(held.inbound.params.get("arguments", {}), served)
+        try:
+            done = await held.made(lambda: tool.operation.run(self._ctx, served, request))
+        except Refused as refused:
+            if asking := held.input_required(refused):
+                return asking
+            raise
+        return _result(rpc.raw(done), held.inbound, is_error=False)
 
 
 def _failure(tool: OwnTool, error: HaldirError, inbound: Inbound) -> dict[str, Any]:
