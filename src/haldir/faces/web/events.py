@@ -18,6 +18,7 @@ STREAMS_MAX = 500  # Open pages of one process; each is a connection, and a look
 HEARTBEAT_SECONDS = 15.0  # Proxies drop a silent connection after a minute, some after half of one.
 STALLED_SECONDS_MAX = 20.0  # A reader who takes nothing for so long has gone away without saying so.
 LOOK_SECONDS = 1.0  # Between two looks at whether the key counts and the visit goes on.
+RETRY = b"retry: 2000\n\n"  # Milliseconds until a browser comes again after a stream has ended.
 UNKNOWN = -1  # No version.
 
 
@@ -42,7 +43,9 @@ class Events:
         try:
             headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"), NOT_KEPT, *HEADERS]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._tell(visit, gone, _Line(send))
+            line = _Line(send)
+            await line.send(RETRY)
+            await self._tell(visit, gone, line)
             await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             return

@@ -34,6 +34,7 @@ class Frame(msgspec.Struct, frozen=True):
                 h("a", "Skip to the content", class_="skip", href="#main"),
                 _header(visitor),
                 h("main", _message(told), *main, id="main", tabindex="-1"),
+                h("p", id="news", role="status", aria_live="polite"),  # What scripts have to say.
             ),
             lang="en",
         )

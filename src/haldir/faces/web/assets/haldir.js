@@ -7,14 +7,18 @@ const RETRY_MS = 10000;
 const TOUCH_MS = 300000; // While somebody works here the visit goes on: told at most every five minutes.
 const SOON_SECONDS = 300;
 
-const page = { moved: -Infinity, stale: false, fetching: false, skew: 0, touched: Date.now() };
+const SAID_MS = 8000;
+
+const page = { moved: 0, said: 0, stale: false, fetching: false, skew: 0, touched: Date.now() };
 
 const part = () => document.getElementById(PENDING);
 const seconds = () => (Date.now() + page.skew) / 1000;
 
 function say(text) {
   const news = document.getElementById("news");
-  if (news) news.textContent = text;
+  news.textContent = text;
+  clearTimeout(page.said);
+  page.said = setTimeout(() => (news.textContent = ""), SAID_MS);
 }
 
 // Time: what is left of each approval, and instants in the reader's own zone.
@@ -89,7 +93,6 @@ function leave(card) {
     delete left.dataset.expires;
     left.textContent = "No longer waiting: somebody decided it, or its time is over";
   }
-  card.parentElement.append(card);
 }
 
 function anchored(change) {
@@ -97,8 +100,22 @@ function anchored(change) {
   const held = document.querySelector(".card:focus-within") || document.querySelector(".card:hover");
   const before = held && held.getBoundingClientRect().top;
   const result = change();
-  if (held && held.isConnected) window.scrollBy({ top: held.getBoundingClientRect().top - before, behavior: "instant" });
+  const gone = () => held.getBoundingClientRect().top - before;
+  if (held && held.isConnected) {
+    window.scrollBy({ top: gone(), behavior: "instant" });
+    if (gone() > 1) { // The page is too short to be scrolled so far.
+      const main = document.getElementById("main");
+      main.style.paddingBottom = `${parseFloat(getComputedStyle(main).paddingBottom) + gone()}px`;
+      window.scrollBy({ top: gone(), behavior: "instant" });
+    }
+  }
   return result;
+}
+
+function settle() {
+  document.documentElement.dataset.moved = "";
+  clearTimeout(page.moved);
+  page.moved = setTimeout(() => delete document.documentElement.dataset.moved, SETTLE_MS);
 }
 
 function takeOver(fresh) {
@@ -120,7 +137,7 @@ function takeOver(fresh) {
     old.replaceWith(fresh);
     fresh.querySelector(".live").replaceWith(live);
   }
-  page.moved = performance.now();
+  settle();
   if (came > 0) say(came === 1 ? "A new approval is waiting." : `${came} new approvals are waiting.`);
 }
 
@@ -154,8 +171,8 @@ async function refresh() {
 function show(on, text) {
   const live = document.querySelector(".live");
   if (!live) return;
-  live.hidden = false;
   live.classList.toggle("on", on);
+  live.classList.toggle("off", !on);
   live.textContent = text;
 }
 
@@ -187,7 +204,7 @@ function begin() {
   setInterval(tick, 1000);
   document.addEventListener("submit", (event) => {
     if (!event.target.matches(".decide")) return;
-    if (performance.now() - page.moved < SETTLE_MS) {
+    if ("moved" in document.documentElement.dataset) {
       event.preventDefault();
       say("The list has just changed. Look again before you decide.");
     }
