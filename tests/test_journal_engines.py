@@ -39,6 +39,7 @@ from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.observer import Guardian
+from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, part_name
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -180,6 +181,9 @@ class Story(RuleBasedStateMachine):
         posted, voided, lost = (self._admit(rich, "bank", "pay", cost, SYSTEM) for cost in (3, 4, 5))
         self._ask(Settle, call_id=posted, state="posted")
         self._ask(Settle, call_id=voided, state="voided")
+        self._ask(ReadPayload, call_id=posted)
+        self._ask(ErasePayload, call_id=posted)
+        self._ask(ExpirePayloads, calls=(posted, voided))
         self.time_passes(100)
         self._ask(Lapse, call_id=lost)
         self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=lost, state="posted", amount_micros=2)
@@ -363,7 +367,18 @@ class Story(RuleBasedStateMachine):
 
     @rule(call_id=calls, state=st.sampled_from(["posted", "posted", "voided", "indeterminate"]))
     def settle(self, call_id: str, state: Any) -> None:
-        self._ask(Settle, call_id=call_id, state=state)
+        result = Part(part_name(call_id, "result"), 1, state.encode(), self.now)
+        self._ask(Settle, parts=[result], call_id=call_id, state=state, result_kept="yes")
+
+    @rule(call_id=calls, how=st.sampled_from(["read", "erase", "expire"]))
+    def read_or_erase_a_payload(self, call_id: str, how: str) -> None:
+        match how:
+            case "read":
+                self._ask(ReadPayload, call_id=call_id)
+            case "erase":
+                self._ask(ErasePayload, CredentialRef("key", "hld_0"), call_id=call_id)
+            case "expire":
+                self._ask(ExpirePayloads, calls=(call_id,))
 
     @rule(session_id=sessions, state=st.sampled_from(["posted", "voided"]), amount=st.none() | st.integers(0, 5))
     def lose_a_call_and_resolve_it(self, session_id: str, state: Any, amount: int | None) -> None:
@@ -536,9 +551,11 @@ class Story(RuleBasedStateMachine):
     ) -> str:
         call_id = f"call_{next(self.numbers)}"
         epoch, version = self._epoch_and_version(upstream)
+        name = part_name(call_id, "arguments")
         self._ask(
             Admit,
             asked_by,
+            parts=[Part(name, 1, b"{}", self.now)],
             call_id=call_id,
             session_id=session_id,
             upstream=upstream,
@@ -550,7 +567,7 @@ class Story(RuleBasedStateMachine):
             ),
             deadline_ms=5_000,
             charge=Charge(cost, ruled=ruled),
-            details_digest="arguments",
+            details_digest=name,
         )
         return call_id
 

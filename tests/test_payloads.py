@@ -1,6 +1,7 @@
 """What calls came with and were answered: kept sealed, read by those who may, erased by hand and after its time."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -189,6 +190,19 @@ def test_what_is_erased_by_hand_is_gone_and_the_log_still_verifies(haldir: Haldi
     shown = haldir.rest("GET", f"/v1/calls/{calls[0]}")
     assert len(shown["arguments_digest"]) == len(shown["result_digest"]) == 64
     assert {part.digest for part in place.kept()} == {*parts_of(calls[1]), *parts_of(calls[2])}
+
+
+def test_secrets_are_shown_as_references(haldir: Haldir) -> None:
+    for name, value in (("OWN", "own s3cr3t"), ("GONE", "gone s3cr3t")):
+        haldir.post("/v1/secrets", {"name": name, "value": value, "exposure": "reveal"})
+    call_id = made(haldir, 'say "own s3cr3t", and gone s3cr3t')
+    haldir.rest("DELETE", "/v1/secrets/GONE")
+    found = payload(haldir, call_id)
+    assert found["arguments"] == {"text": 'say "${secret:OWN}", and gone s3cr3t'}
+    assert "own s3cr3t" not in json.dumps(found)
+    assert found["result"]["result"]["content"][0]["text"] == found["arguments"]["text"]
+    haldir.post("/v1/secrets", {"name": "OWN", "value": "another value"})
+    assert payload(haldir, call_id)["arguments"] == {"text": 'say "own s3cr3t", and gone s3cr3t'}
 
 
 def test_the_command_line_shows_and_erases(haldir: Haldir) -> None:

@@ -187,8 +187,12 @@ class Batch:
         return {entry.op_id: entry for entry in found if isinstance(entry, Entry)}
 
     async def _new_parts(self) -> list[Row]:
-        """Return the parts that are not stored yet: what is sealed once stays as it is, unless it is erased."""
-        found = await self._transaction.load(Part, Part.TABLE.key, [(digest,) for digest in self._parts])
+        """Return the parts that are not stored yet: what is sealed once stays as it is, unless it is erased.
+
+        One that is kept for a time comes with one command and no other, so that nobody needs to look for it.
+        """
+        shared = [(part.digest,) for part in self._parts.values() if part.kept_since is None]
+        found = await self._transaction.load(Part, Part.TABLE.key, shared) if shared else ()
         stored = {part.digest for part in found if isinstance(part, Part)} - self._erased.keys()
         return [part for digest, part in self._parts.items() if digest not in stored]
 

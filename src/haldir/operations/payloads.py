@@ -23,6 +23,7 @@ from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed
 from haldir.operations.payload_commands import ErasePayload, ReadPayload, call_of, part_name
 from haldir.operations.sealed_parts import opened_parts
+from haldir.operations.secret_masks import without_secrets
 from haldir.storage.rows import Entry, Part
 
 RESULT_BYTES_MAX = 1 << 20  # As much as a request, and so arguments, may have; a larger answer is known by its digest.
@@ -63,13 +64,17 @@ def kept_until(ctx: Context) -> Micros:
 
 
 async def read_payload(ctx: Context, caller: Caller, call_id: str) -> tuple[Payload, Payload]:
-    """Return arguments and result of a call, once it is recorded who reads them. Raises NotFound, Refused."""
+    """Return arguments and result of a call, once it is recorded who reads them. Raises NotFound, Refused.
+
+    Values of secrets that stand now are shown as references.
+    """
     kept = await _kept(ctx, caller.tenant, call_id)
     await allowed(ctx, caller.tenant, ReadPayload(op_id=ctx.new_op(), asked_by=caller.credential, call_id=call_id))
     result = part_name(call_id, "result")
     opened = await opened_parts(ctx, caller.tenant, [kept.arguments_part, result])
-    arguments = _payload("yes" if kept.arguments_part else "no", opened.get(kept.arguments_part))
-    return arguments, _payload(kept.result, opened.get(result))
+    shown = dict(zip(opened, await without_secrets(ctx, caller.tenant, list(opened.values())), strict=True))
+    arguments = _payload("yes" if kept.arguments_part else "no", shown.get(kept.arguments_part))
+    return arguments, _payload(kept.result, shown.get(result))
 
 
 async def erase_payload(ctx: Context, caller: Caller, call_id: str) -> None:
@@ -123,22 +128,10 @@ def settling(op_id: OpId) -> OpId:
     return OpId(f"{op_id}.settle")
 
 
-def _payload(kept: ResultKept, opened: bytes | None) -> Payload:
+def _payload(kept: ResultKept, shown: bytes | None) -> Payload:
     match kept:
         case "no":
             return Payload("not_kept")
         case "too_large":
             return Payload("too_large")
-        case "yes" if opened is None:
-            return Payload("erased")
-    assert opened is not None
-    return Payload("kept", _as_json(opened))
-
-
-def _as_json(opened: bytes) -> msgspec.Raw:
-    """Return JSON as it is, and what an upstream sent that is none as a text."""
-    try:
-        opened.decode()
-        return msgspec.json.decode(opened, type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.Raw(msgspec.json.encode(opened.decode(errors="replace")))
+    return Payload("erased") if shown is None else Payload("kept", msgspec.Raw(shown))

@@ -1,0 +1,67 @@
+"""All secrets of a tenant, opened for one purpose: to take them out of what somebody is to see. They go no further."""
+
+import asyncio
+from collections.abc import Sequence
+
+from haldir.kernel.errors import Unavailable
+from haldir.kernel.ids import TenantId
+from haldir.kernel.secret import Secret
+from haldir.operations.context import Context
+from haldir.storage.rows import Part
+from haldir.vault.envelope import open_value
+from haldir.vault.masking import masked
+from haldir.vault.model import SecretVersion, StoredSecret
+from haldir.vault.queries import list_secrets
+from haldir.vault.seal import SealBroken
+
+OPENED_AT_ONCE = 256  # Some milliseconds' work, between which others are served.
+TRIES = 5  # A secret is replaced by hand: that often while it is opened is rare.
+
+
+async def without_secrets(ctx: Context, tenant: TenantId, contents: Sequence[bytes]) -> list[bytes]:
+    """Return JSON with references where values of the tenant's secrets stand, as they are now. Raises Unavailable."""
+    secrets = await _opened(ctx, tenant)
+    return await asyncio.to_thread(lambda: [masked(content, secrets) for content in contents])
+
+
+async def _opened(ctx: Context, tenant: TenantId) -> dict[str, Secret[str]]:
+    opened: dict[str, Secret[str]] = {}
+    after = ""
+    while page := await list_secrets(ctx.store, tenant, after, OPENED_AT_ONCE):
+        opened |= await _values(ctx, tenant, page)
+        after = page[-1].name
+        if len(page) < OPENED_AT_ONCE:
+            break
+    return opened
+
+
+async def _values(ctx: Context, tenant: TenantId, secrets: list[StoredSecret]) -> dict[str, Secret[str]]:
+    """Return the values of secrets by name, without those that cannot be opened or are deleted meanwhile."""
+    for _ in range(TRIES):
+        keys = [(secret.name, secret.version) for secret in secrets]
+        versions = [
+            row
+            for row in await ctx.store.load(tenant, SecretVersion, SecretVersion.TABLE.key, keys)
+            if isinstance(row, SecretVersion)
+        ]
+        digests = [(version.digest,) for version in versions]
+        found = await ctx.store.load(tenant, Part, Part.TABLE.key, digests)
+        parts = {part.digest: part for part in found if isinstance(part, Part)}
+        if all(version.digest in parts for version in versions):
+            return await _open(ctx, tenant, versions, parts)
+        standing = await ctx.store.load(tenant, StoredSecret, StoredSecret.TABLE.key, [(name,) for name, _ in keys])
+        secrets = [row for row in standing if isinstance(row, StoredSecret) and row.deleted_at is None]
+    raise Unavailable("The secrets kept changing while they were taken out of what was asked for.")
+
+
+async def _open(
+    ctx: Context, tenant: TenantId, versions: list[SecretVersion], parts: dict[str, Part]
+) -> dict[str, Secret[str]]:
+    keys = await ctx.keyring.opening(tenant, parts.values())
+    opened = {}
+    for version in versions:
+        try:
+            opened[version.name] = open_value(keys, version.name, parts[version.digest])
+        except SealBroken:
+            continue
+    return opened
