@@ -24,6 +24,7 @@ JUDGES = (
     "test_*commands.py",
     "test_*decisions*.py",
     "test_anomalies.py",
+    "test_approval_changes.py",
     "test_payments.py",
     "test_journal*.py",
     "test_kernel_money.py",

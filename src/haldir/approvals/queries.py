@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from haldir.approvals.model import Approval
 from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
@@ -18,12 +20,33 @@ SELECT {", ".join(mapping(Approval).names)} FROM approval
 WHERE tenant = :tenant AND agent_id = :agent_id AND state = 'pending' AND id < :before AND expires_at > :now
 ORDER BY id DESC LIMIT :limit
 """
+_PREVIOUS = """
+SELECT asked.id, made.id, made.admitted_at FROM approval AS asked JOIN call AS made
+  ON made.tenant = asked.tenant AND made.id = (
+    SELECT id FROM call
+    WHERE tenant = :tenant AND agent_id = asked.agent_id AND upstream = asked.upstream AND tool = asked.tool
+      AND admitted_at < asked.created_at
+    ORDER BY admitted_at DESC, id DESC LIMIT 1
+  )
+WHERE asked.tenant = :tenant AND asked.effect = 'call'
+"""
+PREVIOUS_OF_ONE = f"{_PREVIOUS} AND asked.id = :id"
+PREVIOUS_OF_PAGE = f"""{_PREVIOUS} AND asked.state = 'pending' AND asked.id BETWEEN :oldest AND :newest
+  AND (:agent_id = '' OR asked.agent_id = :agent_id)
+"""
 AFTER_ALL_IDS = "~"  # Ids are letters, digits, `-` and `_`.
 OVERDUE = """
 SELECT id FROM approval
 WHERE tenant = :tenant AND state IN ('pending', 'approved') AND expires_at <= :now
 ORDER BY expires_at LIMIT :limit
 """
+
+
+class PreviousCall(msgspec.Struct, frozen=True):
+    """A call that an agent made before it asked for another one of the same tool."""
+
+    id: str
+    admitted_at: Micros
 
 
 async def pending_approvals(
@@ -44,3 +67,17 @@ async def overdue_approvals(reader: Reader, tenant: TenantId, now: Micros, limit
     """Return the ids of approvals whose time is over, the longest overdue first."""
     found = await reader.fetch(OVERDUE, tenant=tenant, now=now, limit=limit)
     return [approval_id for (approval_id,) in found]
+
+
+async def previous_call(reader: Reader, tenant: TenantId, approval_id: str) -> dict[str, PreviousCall]:
+    """Return by approval the last call that its agent made of the tool it asks for; nothing where there is none."""
+    found = await reader.fetch(PREVIOUS_OF_ONE, tenant=tenant, id=approval_id)
+    return {approval: PreviousCall(call_id, at) for approval, call_id, at in found}
+
+
+async def previous_calls_of_page(
+    reader: Reader, tenant: TenantId, newest: str, oldest: str, *, agent_id: str
+) -> dict[str, PreviousCall]:
+    """Return the same of what waits from `newest` to `oldest`: of one agent, or of all ("")."""
+    found = await reader.fetch(PREVIOUS_OF_PAGE, tenant=tenant, newest=newest, oldest=oldest, agent_id=agent_id)
+    return {approval: PreviousCall(call_id, at) for approval, call_id, at in found}

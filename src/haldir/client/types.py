@@ -123,7 +123,10 @@ class ApprovalShown(TypedDict):
 
     `decided_by` is the credential; `claimed_by` the name that came with the decision. `details` are what the
     approver has to see: of a payment its description, of a call its arguments, of an ask what it came with.
-    Null stands for what was erased.
+    Null stands for what was erased. `rule` is what holds it; null where a session asks of its own accord.
+    `openers` opened the session and those above it, which are its `parents`, nearest first. `seconds_left` until
+    it expires; 0 once it was denied, used, or has expired. `changes` are what differs from the arguments of the
+    agent's previous call of that tool; null unless `compared` says that there is such a call to compare with.
     """
 
     request_id: str
@@ -152,6 +155,14 @@ class ApprovalShown(TypedDict):
     decided_at: float | None
     used_at: float | None
     used_by: str
+    rule: RuleShown | None
+    asked_by_name: str
+    decided_by_name: str
+    openers: list[PartyShown]
+    parents: list[str]
+    seconds_left: int
+    changes: list[ChangeShown] | None
+    compared: ComparedShown
 
 
 class Approvals(TypedDict):
@@ -249,6 +260,19 @@ class CallsListed(TypedDict):
     next_cursor: str | None
 
 
+class ChangeShown(TypedDict):
+    """One difference: `was` is null if something was `added`, `now` if something was `removed`.
+
+    `cut`: a value is longer than 2,000 characters of JSON, and is a text with their first, and how many there are.
+    """
+
+    pointer: str
+    kind: Literal["added", "removed", "changed"]
+    was: Any
+    now: Any
+    cut: bool
+
+
 class Check(TypedDict):
     name: str
     ok: bool
@@ -260,6 +284,20 @@ class Checked(TypedDict):
     allowed: bool
     session_id: str
     scope: str
+
+
+class ComparedShown(TypedDict):
+    """The call that `changes` compare with: the agent's last one of the same tool before it asked, of any session.
+
+    `state` says why there are none: the approval is of no call, the agent made none before, its arguments were not
+    kept, one of the two was erased, one has more than 256 KiB, or it is not for this credential to see.
+    `more`: there are more than the hundred changes shown.
+    """
+
+    state: Literal["compared", "no_call", "no_previous_call", "not_kept", "erased", "too_large", "not_shown"]
+    call_id: str
+    admitted_at: float | None
+    more: bool
 
 
 class ComplianceScore(TypedDict):
@@ -583,6 +621,13 @@ class Overview(TypedDict):
     log: LogSeen
 
 
+class PartyShown(TypedDict):
+    """A credential that has a part in something. `name` is what its key is called, if it is a key and has a name."""
+
+    credential: str
+    name: str
+
+
 class PayloadErased(TypedDict):
     erased: bool
     call_id: str
@@ -738,6 +783,14 @@ class PolicyVersionsListed(TypedDict):
 class RotationSummary(TypedDict):
     rotated: int
     failed: int
+
+
+class RuleShown(TypedDict):
+    """The rule that holds a request; of several the one that is named first."""
+
+    id: str
+    kind: str
+    reason: str
 
 
 class SecretDeleted(TypedDict):

@@ -5,14 +5,17 @@ from typing import Any
 
 import msgspec
 
+from haldir.approvals.changes import ChangeShown
 from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval, Effect, Status
 from haldir.approvals.rules import held_reason
-from haldir.kernel.clock import Micros, unix_seconds
+from haldir.kernel.clock import SECOND, Micros, unix_seconds
 from haldir.kernel.errors import Refused
 from haldir.kernel.ids import TenantId
 from haldir.kernel.money import wire_amount
 from haldir.operations.context import Context
+from haldir.operations.parties import Parties, PartyShown, parties_of
+from haldir.operations.previous_calls import NOT_SHOWN, Compared, ComparedShown, compared, previous_of
 from haldir.operations.sealed_parts import opened_parts
 
 POLL_AFTER_SECONDS = 5  # People take longer; `?wait=` costs less and tells at once.
@@ -45,12 +48,23 @@ class VoteShown(msgspec.Struct, frozen=True):
     timestamp: float
 
 
+class RuleShown(msgspec.Struct, frozen=True):
+    """The rule that holds a request; of several the one that is named first."""
+
+    id: str
+    kind: str
+    reason: str
+
+
 class ApprovalShown(msgspec.Struct, frozen=True):
     """`effect`: what it lets happen, once: a payment, a call, or (ask) nothing by itself.
 
     `decided_by` is the credential; `claimed_by` the name that came with the decision. `details` are what the
     approver has to see: of a payment its description, of a call its arguments, of an ask what it came with.
-    Null stands for what was erased.
+    Null stands for what was erased. `rule` is what holds it; null where a session asks of its own accord.
+    `openers` opened the session and those above it, which are its `parents`, nearest first. `seconds_left` until
+    it expires; 0 once it was denied, used, or has expired. `changes` are what differs from the arguments of the
+    agent's previous call of that tool; null unless `compared` says that there is such a call to compare with.
     """
 
     request_id: str
@@ -79,6 +93,14 @@ class ApprovalShown(msgspec.Struct, frozen=True):
     decided_at: float | None
     used_at: float | None
     used_by: str
+    rule: RuleShown | None
+    asked_by_name: str
+    decided_by_name: str
+    openers: list[PartyShown]
+    parents: tuple[str, ...]
+    seconds_left: int
+    changes: list[ChangeShown] | None
+    compared: ComparedShown
 
 
 def waiting_for(approval_id: str) -> dict[str, Any]:
@@ -98,15 +120,22 @@ def held_call(refused: Refused) -> dict[str, Any]:
 
 
 async def shown_approvals(
-    ctx: Context, tenant: TenantId, approvals: Sequence[Approval], now: Micros
+    ctx: Context, tenant: TenantId, approvals: Sequence[Approval], now: Micros, *, with_changes: bool = True
 ) -> list[ApprovalShown]:
-    """Return the approvals as they are shown; fewer of them if what was said of them would fill more than a page."""
+    """Return the approvals as they are shown; fewer of them if what was said of them would fill more than a page.
+
+    They are one, or a page of what waits, newest first. `with_changes` is for people: agents see no call of another
+    session.
+    """
     shown: list[ApprovalShown] = []
-    size = 0
+    parties, size = await parties_of(ctx, tenant, approvals), 0
+    previous = await previous_of(ctx, tenant, approvals) if with_changes else NOT_SHOWN
     for start in range(0, len(approvals), OPENED_AT_ONCE):
         some = approvals[start : start + OPENED_AT_ONCE]
-        said = await opened_parts(ctx, tenant, (digest for each in some for digest in _digests(each)))
-        shown += [_shown(each, said, now) for each in some]
+        digests = [digest for each in some for digest in _digests(each)]
+        said = await opened_parts(ctx, tenant, [*digests, *previous.parts(some)])
+        beside = await compared(ctx, tenant, some, previous, said)
+        shown += [_shown(each, said, parties, beside[each.id], now) for each in some]
         size += sum(map(len, said.values()))
         if size > PAGE_BYTES_MAX:
             break
@@ -118,7 +147,9 @@ def _digests(approval: Approval) -> Iterator[str]:
     yield from (vote.note_digest for vote in approval.votes)
 
 
-def _shown(approval: Approval, said: dict[str, bytes], now: Micros) -> ApprovalShown:
+def _shown(
+    approval: Approval, said: dict[str, bytes], parties: Parties, beside: Compared, now: Micros
+) -> ApprovalShown:
     asked, decided = _asked_words(approval, said), _decider_words(approval.note_digest, said)
     return ApprovalShown(
         request_id=approval.id,
@@ -147,7 +178,27 @@ def _shown(approval: Approval, said: dict[str, bytes], now: Micros) -> ApprovalS
         decided_at=None if approval.decided_at is None else unix_seconds(approval.decided_at),
         used_at=None if approval.used_at is None else unix_seconds(approval.used_at),
         used_by=approval.used_by,
+        rule=_rule(approval),
+        asked_by_name=parties.party(approval.asked_by).name,
+        decided_by_name=parties.party(approval.decided_by).name,
+        openers=[parties.party(credential) for credential in approval.openers],
+        parents=parties.lineages.get(approval.session_id, ()),
+        seconds_left=_seconds_left(approval, now),
+        changes=beside.changes,
+        compared=beside.shown,
     )
+
+
+def _rule(approval: Approval) -> RuleShown | None:
+    if not approval.rule_id:
+        return None
+    return RuleShown(approval.rule_id, approval.rule_kind, held_reason(approval.rule_id, approval.rule_kind))
+
+
+def _seconds_left(approval: Approval, now: Micros) -> int:
+    if approval.state not in {"pending", "approved"}:
+        return 0
+    return max(0, approval.expires_at - now) // SECOND
 
 
 def _votes(approval: Approval, said: dict[str, bytes]) -> Iterator[VoteShown]:

@@ -140,7 +140,7 @@ async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest
     if request.wait and approval.status(ctx.clock()) == "pending":
         approval = await awaited(ctx, caller.tenant, approval, request.wait)
         await require_alive(ctx, caller, "get_approval")
-    return (await shown_approvals(ctx, caller.tenant, [approval], ctx.clock()))[0]
+    return (await shown_approvals(ctx, caller.tenant, [approval], ctx.clock(), with_changes=caller.is_key))[0]
 
 
 async def list_pending_approvals(ctx: Context, caller: Caller, request: ListPendingRequest) -> PendingListed:
