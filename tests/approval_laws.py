@@ -147,7 +147,7 @@ class _People:
         }
 
     def decide(self, record: Record, command: DecideApproval) -> None:
-        approval, by = self.waiting[command.approval_id], str(command.asked_by)
+        approval, by = self.waiting[command.approval_id], command.answers_for or str(command.asked_by)
         assert record.at < approval["ends"]
         assert not approval["denied"]
         assert not approval["used"]

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from haldir.approvals.commands import AddApprovalRule, DecideApproval
 from haldir.approvals.model import RuleKind
 from haldir.gate.commands import CreateKey
-from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome, Record
 from haldir.journal.journal import Journal
@@ -20,6 +19,7 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.call_commands import Admit, Charge, Settle
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.session_commands import CreateSession

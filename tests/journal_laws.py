@@ -8,7 +8,6 @@ import msgspec
 
 from approval_laws import assert_pending_is_counted, assert_what_is_held_passes_once
 from haldir.gate.commands import RevokeAgent, RevokeKey, RevokeSession
-from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Session
 from haldir.gate.scopes import covers
 from haldir.journal.command import SYSTEM, Record
@@ -20,6 +19,7 @@ from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Resolve, Settle
 from haldir.operations.commands import AnyCommand
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.secret_commands import RevealSecret

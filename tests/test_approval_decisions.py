@@ -10,19 +10,21 @@ from haldir.approvals.commands import (
     RULES_MAX,
     AddApprovalRule,
     ApprovalDecided,
+    DecideApproval,
     ExpireApproval,
     RemoveApprovalRule,
     RulesChanged,
     SetFourEyes,
 )
 from haldir.approvals.holds import HELD_SECONDS, Held
-from haldir.approvals.model import Approval, ApprovalRule, ApprovalRules, Asked, Hold
+from haldir.approvals.model import Approval, ApprovalRule, ApprovalRules, Asked, Hold, Vote
 from haldir.approvals.rules import holds, terms_of
-from haldir.gate.commands import CreateAgent, RevokeSession
+from haldir.gate.commands import CreateAgent, RevokeKey, RevokeSession
 from haldir.journal.command import CredentialRef, Outcome
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget, Payment
 from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.webhooks.commands import DisableWebhook, EnableWebhook, RegisterWebhook, RemoveWebhook, WebhookRegistered
 
 UNIT = 1_000_000
 LIFE = HELD_SECONDS * SECOND
@@ -291,6 +293,100 @@ def test_without_four_eyes_whoever_asked_may_approve(court: Court) -> None:
     full = court.key("full")
     court.session("mine", "spend", asked_by=full)
     assert court.decide(approval_of(pay(court, session="mine", asked_by=full)), by=full).allowed
+
+
+def webhook_of(court: Court, maker: CredentialRef, **fields: Any) -> int:
+    """Have a key make a webhook whose messages have links that decide; return its id."""
+    fields = {"name": "w", "events": ("all",), "url_digest": "u", "secret_digest": "s", "links": True, **fields}
+    made = court.apply(RegisterWebhook(op_id=court.op(), asked_by=maker, **fields))
+    return int(told(made, WebhookRegistered).webhook_id)
+
+
+def by_link(court: Court, webhook_id: int, maker: CredentialRef, approval_id: str, verdict: Any = "approve") -> Outcome:
+    link = CredentialRef("link", str(webhook_id))
+    command = DecideApproval(
+        op_id=court.op(), asked_by=link, approval_id=approval_id, verdict=verdict, answers_for=str(maker)
+    )
+    return court.apply(command)
+
+
+def test_a_link_decides_as_itself_and_says_whose_power_it_has(court: Court) -> None:
+    maker = court.key("maker")
+    approval_id = approval_of(pay(court))
+    number = webhook_of(court, maker)
+    assert told(by_link(court, number, maker, approval_id), ApprovalDecided) == ApprovalDecided("approved")
+    row = the(court, approval_id)
+    assert (row.state, row.decided_by) == ("approved", f"link:{number}")
+    assert row.votes == (Vote(f"link:{number}", court.now, "", "key:maker"),)
+    assert pay(court).allowed
+    again = by_link(court, number, maker, approval_id, "deny")
+    assert (again.code, again.reason) == (
+        "approval_decided",
+        f"link:{number} decided {approval_id} already: used.",
+    )
+
+
+@pytest.mark.parametrize("verdict", ["approve", "deny"])
+def test_with_four_eyes_a_link_has_no_say_where_the_key_that_made_its_webhook_has_none(
+    court: Court, verdict: Any
+) -> None:
+    asker, other = court.key("asker"), court.key("other")
+    court.hold_rule(four_eyes=True)
+    own, foreign = webhook_of(court, asker), webhook_of(court, other)
+    approval_id = approval_of(pay(court, asked_by=asker))
+    refused = by_link(court, own, asker, approval_id, verdict)
+    assert (refused.code, refused.reason) == (
+        "four_eyes",
+        "key:asker asked for this or opened its session; somebody else must decide.",
+    )
+    assert by_link(court, foreign, other, approval_id, verdict).allowed
+
+
+def test_a_key_and_all_links_of_its_webhooks_have_one_vote(court: Court) -> None:
+    court.hold_rule("all", approvers=3)
+    one, other, third = (court.key(name) for name in ("one", "other", "third"))
+    first, second, theirs = webhook_of(court, one), webhook_of(court, one), webhook_of(court, other)
+    approval_id = approval_of(pay(court))
+    assert told(by_link(court, first, one, approval_id), ApprovalDecided).missing == 2
+    for again in (
+        by_link(court, first, one, approval_id),
+        by_link(court, second, one, approval_id),
+        court.decide(approval_id, by=one),
+    ):
+        assert (again.code, again.reason) == (
+            "approval_decided",
+            f"key:one approved {approval_id} already; others must, too.",
+        )
+    assert told(court.decide(approval_id, by=other), ApprovalDecided).missing == 1
+    assert by_link(court, theirs, other, approval_id).code == "approval_decided"
+    assert told(court.decide(approval_id, by=third), ApprovalDecided) == ApprovalDecided("approved")
+    assert [vote.voter for vote in the(court, approval_id).votes] == ["key:one", "key:other", "key:third"]
+
+
+GONE = "The webhook that this link came by is gone or disabled, or gives no such links."
+
+
+def test_a_link_counts_for_as_long_as_its_webhook_and_the_key_that_made_it(court: Court) -> None:
+    maker = court.key("maker")
+    approval_id = approval_of(pay(court))
+
+    def refusal(number: int) -> tuple[str, str]:
+        refused = by_link(court, number, maker, approval_id)
+        assert not refused.allowed
+        return refused.code, refused.reason
+
+    assert refusal(1) == ("link_ended", GONE)  # There never was one.
+    assert refusal(webhook_of(court, maker, links=False)) == ("link_ended", GONE)
+    number = webhook_of(court, maker)
+    court.apply(DisableWebhook(op_id=court.op(), webhook_id=number))
+    assert refusal(number) == ("link_ended", GONE)
+    court.apply(EnableWebhook(op_id=court.op(), webhook_id=number))
+    court.apply(RevokeKey(op_id=court.op(), prefix="maker"))
+    reason = "key:maker, which answers for the webhook that this link came by, was revoked."
+    assert refusal(number) == ("link_ended", reason)
+    court.apply(RemoveWebhook(op_id=court.op(), webhook_id=number))
+    assert refusal(number) == ("link_ended", GONE)
+    assert the(court, approval_id).state == "pending"
 
 
 def request(court: Court, session: str = "s", **fields: Any) -> tuple[str, Outcome]:

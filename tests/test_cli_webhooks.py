@@ -54,6 +54,8 @@ def test_people_are_told_in_their_format_or_by_letter(tmp_path: Path) -> None:
         smtp = f'host = "127.0.0.1"\nport = {mailbox.port}\nsecurity = "none"\nfrom = "haldir@haldir.example"\n'
         (tmp_path / "data" / "haldir.toml").write_text(f"[smtp]\n{smtp}")
         with CliServer(tmp_path / "data", "--allow-private") as server:
+            refused = server.run("webhooks", "register", channel.url, "--links")  # Where would they lead?
+            assert ("HALDIR_PUBLIC_URL" in refused.stderr, refused.exit_code > 0) == (True, True)
             assert server.run("webhooks", "register").exit_code == 2
             assert server.run("webhooks", "register", channel.url, "--email", "a@b.example").exit_code == 2
             assert server.run("webhooks", "register", channel.url, "--format", "fax").exit_code == 2

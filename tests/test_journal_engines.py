@@ -24,7 +24,6 @@ from haldir.approvals.commands import (
     SetFourEyes,
 )
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
-from haldir.gate.liveness import credential_refusal
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.journal.checkpoint import verify_checkpoint
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome
@@ -38,6 +37,7 @@ from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, part_name
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
@@ -461,6 +461,30 @@ class Story(RuleBasedStateMachine):
     @rule(events=st.sampled_from([("all",), ("anomaly",)]))
     def register_a_webhook(self, events: tuple[str, ...]) -> None:
         self._ask(RegisterWebhook, name="w", events=events, url_digest="u", secret_digest="s")
+
+    @rule(
+        session_id=sessions,
+        makers=st.lists(st.sampled_from(["hld_0", "hld_y"]), min_size=1, max_size=3),
+        end=st.booleans(),
+    )
+    def decide_by_links(self, session_id: str, makers: list[str], end: bool) -> None:  # noqa: FBT001 - as above.
+        """Have a payment held, and decided by the links of webhooks that keys made."""
+        rule_id = f"r{next(self.numbers)}"
+        self._ask(AddApprovalRule, rule_id=rule_id, rule_kind="all", approvers=2)
+        self._ask(AuthorizePayment, payment_id=f"auth_{next(self.numbers)}", session_id=session_id, amount_micros=1)
+        approval_id = ids.approval_id(OpId(self.asked[-1].op_id))
+        for maker in makers:
+            key = CredentialRef("key", maker)
+            self._ask(RegisterWebhook, key, name="w", events=("all",), url_digest="u", secret_digest="s", links=True)
+        for webhook_id in range(1, len(makers) + 2):
+            link = CredentialRef("link", str(webhook_id))
+            said: dict[str, Any] = {"approval_id": approval_id, "verdict": "approve"}
+            for answers_for in makers:
+                self._ask(DecideApproval, link, answers_for=f"key:{answers_for}", **said)
+            if end:
+                self._ask(DisableWebhook, webhook_id=webhook_id)
+                self._ask(DecideApproval, link, **said)
+        self._ask(RemoveApprovalRule, rule_id=rule_id)
 
     @rule(webhook_id=st.integers(1, 5))
     def change_a_webhook(self, webhook_id: int) -> None:

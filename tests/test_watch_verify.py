@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from haldir.app import open_context
-from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Agent, ApiKey, Session, Tenant
 from haldir.journal.checkpoint import Signer, read_checkpoint
 from haldir.journal.command import Command
@@ -20,6 +19,7 @@ from haldir.kernel.ids import TenantId
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.commands import AnyCommand
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession

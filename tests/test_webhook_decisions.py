@@ -91,6 +91,15 @@ def test_what_was_registered_stands_in_the_row(court: Court) -> None:
     assert webhook.active
 
 
+def test_how_and_by_whom_a_webhook_was_made_stands_in_the_row(court: Court) -> None:
+    maker = court.key("maker")
+    fields: dict[str, Any] = {"name": "n", "events": ("all",), "url_digest": "u", "secret_digest": "s"}
+    court.apply(RegisterWebhook(op_id=court.op(), asked_by=maker, format="slack", links=True, **fields))
+    webhook = court.row(Webhook, 1)
+    assert webhook is not None
+    assert (webhook.format, webhook.links, webhook.made_by) == ("slack", True, "key:maker")
+
+
 def test_a_rotated_secret_signs_beside_the_new_one_until_its_grace_ends(court: Court) -> None:
     register(court)
     rotate = RotateWebhookSecret(op_id=court.op(), webhook_id=1, secret_digest="s2", grace_seconds=60)

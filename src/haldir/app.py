@@ -15,7 +15,6 @@ from haldir.faces import listen
 from haldir.faces.body import BODY_SECONDS_MAX
 from haldir.faces.cli.doors import Ready
 from haldir.faces.faces import Faces
-from haldir.gate.liveness import credential_refusal
 from haldir.journal.checkpoint import Signer
 from haldir.journal.journal import Journal
 from haldir.journal.witness import CheckpointFile
@@ -23,6 +22,7 @@ from haldir.kernel.clock import Clock, Micros
 from haldir.operations.books import RequestBook
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context, new_op
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.fsck import Report, check_logs, check_schema
 from haldir.operations.observer import Guardian

@@ -88,11 +88,19 @@ class ApprovalDecided(msgspec.Struct, frozen=True):
 
 
 class DecideApproval(Command, frozen=True, tag="approval.decide"):
-    """A person's word on what waits. The first denial counts, and as many approvals as the rule asks for."""
+    """A person's word on what waits. The first denial counts, and as many approvals as the rule asks for.
+
+    A credential with the power of another (`answers_for`) has no say where that one has none, and no second vote.
+    """
 
     approval_id: str
     verdict: Literal["approve", "deny"]
     note_digest: str = ""
+    answers_for: str = ""
+
+    @property
+    def voter(self) -> str:
+        return self.answers_for or str(self.asked_by)
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApprovalRules.at()
@@ -113,8 +121,8 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
         if self.asked_by.kind in NEVER_DECIDES:
             return "insufficient_scope", "A session or an agent cannot decide approvals."
         rules = rows.get(ApprovalRules) or NO_RULES
-        if (approval.four_eyes or rules.four_eyes) and str(self.asked_by) in (approval.asked_by, *approval.openers):
-            return "four_eyes", f"{self.asked_by} asked for this or opened its session; somebody else must decide."
+        if (approval.four_eyes or rules.four_eyes) and self.voter in (approval.asked_by, *approval.openers):
+            return "four_eyes", f"{self.voter} asked for this or opened its session; somebody else must decide."
         return None
 
     def _state_refusal(self, approval: Approval, now: Micros) -> Refusal | None:
@@ -124,15 +132,15 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
             case "approved" | "denied":
                 return "approval_decided", f"{approval.decided_by} decided {approval.id} already: {approval.state}."
             case "pending":
-                if self.verdict == "approve" and any(vote.by == str(self.asked_by) for vote in approval.votes):
-                    return "approval_decided", f"{self.asked_by} approved {approval.id} already; others must, too."
+                if self.verdict == "approve" and any(vote.voter == self.voter for vote in approval.votes):
+                    return "approval_decided", f"{self.voter} approved {approval.id} already; others must, too."
         return None
 
     def _decided(self, approval: Approval, now: Micros) -> Approval:
         by = str(self.asked_by)
         if self.verdict == "deny":
             return approval.but(state="denied", decided_by=by, decided_at=now, note_digest=self.note_digest)
-        votes = (*approval.votes, Vote(by, now, self.note_digest))
+        votes = (*approval.votes, Vote(by, now, self.note_digest, self.answers_for))
         if len(votes) < approval.approvers:
             return approval.but(votes=votes)
         return approval.but(state="approved", votes=votes, decided_by=by, decided_at=now, note_digest=self.note_digest)

@@ -45,11 +45,19 @@ TENANT_WIDE = ""  # The holder of the count of all approvals.
 
 
 class Vote(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One approval of those that a rule asks for: by which credential, and what it said, sealed."""
+    """One approval of those that a rule asks for: by which credential, and what it said, sealed.
+
+    `answers_for` is the credential whose power that one has, if it is not its own.
+    """
 
     by: str
     at: Micros
     note_digest: str = ""
+    answers_for: str = ""
+
+    @property
+    def voter(self) -> str:
+        return self.answers_for or self.by
 
 
 class Approval(Row, frozen=True):

@@ -819,6 +819,7 @@ class AsyncMethods:
         events: Sequence[str] | None = None,
         format: Literal["haldir", "slack", "teams", "email"] | None = None,
         email: str | None = None,
+        links: bool | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.WebhookMade:
@@ -827,7 +828,7 @@ class AsyncMethods:
             writing(
                 "POST",
                 "/v1/webhooks",
-                given(url=url, name=name, events=events, format=format, email=email),
+                given(url=url, name=name, events=events, format=format, email=email, links=links),
                 idempotency_key,
                 once=True,
             )

@@ -803,6 +803,7 @@ class Methods:
         events: Sequence[str] | None = None,
         format: Literal["haldir", "slack", "teams", "email"] | None = None,
         email: str | None = None,
+        links: bool | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.WebhookMade:
@@ -811,7 +812,7 @@ class Methods:
             writing(
                 "POST",
                 "/v1/webhooks",
-                given(url=url, name=name, events=events, format=format, email=email),
+                given(url=url, name=name, events=events, format=format, email=email, links=links),
                 idempotency_key,
                 once=True,
             )

@@ -1084,6 +1084,7 @@ class WebhookMade(TypedDict):
     name: str
     events: list[str]
     format: Literal["haldir", "slack", "teams", "email"]
+    links: bool
     secret: str
     message: str
 
@@ -1101,6 +1102,7 @@ class WebhookShown(TypedDict):
     name: str
     events: list[str]
     format: Literal["haldir", "slack", "teams", "email"]
+    links: bool
     active: bool
     disabled_reason: str
     fire_count: int

@@ -4,9 +4,12 @@ They may hold what was secret.
 """
 
 import logging
+import re
 import traceback
 
 from starlette.types import Scope
+
+SEALED_PATH = re.compile(r"/approve/[^/]+")  # What stands there decides: it is written down nowhere.
 
 _log = logging.getLogger(__name__)
 
@@ -16,7 +19,7 @@ def report_fault(error: Exception, scope: Scope, request_id: str) -> None:
     particulars = {
         "request_id": request_id,
         "method": scope["method"],
-        "path": scope["path"],
+        "path": SEALED_PATH.sub("/approve/***", scope["path"]),
         "error": type(error).__qualname__,
         "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }

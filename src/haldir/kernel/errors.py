@@ -71,6 +71,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "too_many_pending": RefusalKind(
         429, "Wait until people decided some of them, or they expired; GET /v1/approvals/pending lists them."
     ),
+    "link_ended": RefusalKind(410, "Decide at /approvals, or have the webhook registered anew."),
     "approval_rule_not_found": RefusalKind(404, "List the rules with GET /v1/approvals/rules."),
     "payment_not_found": RefusalKind(404, "List the payments with GET /v1/payments."),
     "payment_not_open": RefusalKind(409, "The payment is resolved already; GET /v1/payments/{id} shows how."),

@@ -7,12 +7,16 @@ from haldir.kernel.ids import TenantId
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """An authenticated caller. `session_id` is the session it acts in: its own, or the one it named."""
+    """An authenticated caller. `session_id` is the session it acts in: its own, or the one it named.
+
+    `answers_for`, as `kind:id`, is the credential by whose power a link acts.
+    """
 
     tenant: TenantId
     credential: CredentialRef
     key_scopes: tuple[str, ...] = ()
     session_id: str | None = None
+    answers_for: str = ""
 
     @property
     def is_key(self) -> bool:

@@ -11,13 +11,13 @@ from haldir.approvals.commands import (
 )
 from haldir.approvals.model import Approval, ApprovalRules, Hold, PendingCount
 from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
-from haldir.gate.liveness import credential_refusal
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.approval_commands import RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
+from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment

@@ -7,14 +7,15 @@ import asyncio
 from collections.abc import Iterable
 from typing import TypeVar
 
-from haldir.gate.liveness import chain_needs, credential_refusal, session_refusal
-from haldir.gate.model import Agent, ApiKey, Session
+from haldir.gate.liveness import Refusal, chain_needs, session_refusal
+from haldir.gate.model import Session
 from haldir.journal.command import CredentialRef
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.errors import Refused
 from haldir.kernel.ids import TenantId
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
+from haldir.operations.credentials import credential_needs, credential_refusal
 from haldir.storage.rows import Find, Row, Scalar
 
 R = TypeVar("R", bound=Row)
@@ -31,10 +32,15 @@ async def living_session(ctx: Context, caller: Caller, session_id: str) -> Sessi
 
 async def require_alive(ctx: Context, caller: Caller, operation: str) -> None:
     """Refuse a caller whose credential no longer counts, as the store has it now, and record that. Raises Refused."""
-    rows = await _loaded(ctx, caller.tenant, caller.credential, None)
-    if refusal := credential_refusal(rows, caller.credential, ctx.clock()):
+    if refusal := await dead_credential(ctx, caller):
         await ctx.refusals.record(caller, operation, *refusal)
         raise Refused(*refusal)
+
+
+async def dead_credential(ctx: Context, caller: Caller) -> Refusal | None:
+    """Return why a caller's credential no longer counts, as the store has it now, or None."""
+    rows = await _loaded(ctx, caller.tenant, caller.credential, None)
+    return credential_refusal(rows, caller.credential, ctx.clock())
 
 
 async def find_row(ctx: Context, tenant: TenantId, row_type: type[R], *key: Scalar) -> R | None:
@@ -61,11 +67,6 @@ async def _loaded(ctx: Context, tenant: TenantId, ref: CredentialRef, session_id
 
 
 def _needs(rows: WorkingSet, ref: CredentialRef, session_id: str | None) -> Iterable[Find]:
-    if ref.kind == "key":
-        yield ApiKey.at(ref.id)
-    elif ref.kind == "agent":
-        yield Agent.at(ref.id)
-    elif ref.kind == "session":
-        yield from chain_needs(rows, ref.id)
+    yield from credential_needs(rows, ref)
     if session_id is not None:
         yield from chain_needs(rows, session_id)

@@ -28,6 +28,7 @@ class RegisterWebhook(Command, frozen=True, tag="webhook.register"):
     url_digest: str
     secret_digest: str
     format: Format = "haldir"
+    links: bool = False
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield WebhookCount.at()
@@ -48,6 +49,7 @@ class RegisterWebhook(Command, frozen=True, tag="webhook.register"):
             now,
             self.op_id,
             format=self.format,
+            links=self.links,
             made_by=str(self.asked_by),
         )
         return allow(webhook, WebhookCount(number, count.standing + 1), result=WebhookRegistered(number))

@@ -11,6 +11,8 @@ from haldir.webhooks.message import Link, message_of
 from haldir.webhooks.slack import slack_message
 from haldir.webhooks.teams import teams_message
 
+FIELDS = {"primary": "approve_url", "danger": "deny_url"}  # WIRE.md §5 names them.
+
 Posted = Literal["haldir", "slack", "teams"]
 
 
@@ -21,7 +23,8 @@ def body_of(event: Event, tenant: TenantId, name: str, how: Posted, links: Seque
     """
     match how:
         case "haldir":
-            return msgspec.json.encode(event.payload(tenant, name))
+            deciding = {FIELDS[link.style]: link.url for link in links if link.style in FIELDS}
+            return msgspec.json.encode(event.payload(tenant, name) | deciding)
         case "slack":
             return msgspec.json.encode(slack_message(message_of(event, name, links)))
         case "teams":

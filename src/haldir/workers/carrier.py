@@ -1,6 +1,7 @@
 """How one attempt is made: what an endpoint is told of an event, and the way it goes there, by HTTP or as a letter."""
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import msgspec
@@ -9,11 +10,11 @@ from haldir.kernel.clock import SECOND
 from haldir.kernel.ids import TenantId
 from haldir.operations.approval_links import links_for
 from haldir.operations.context import Context
-from haldir.operations.webhooks import KnownWebhook, known_webhook, signing_secrets
+from haldir.operations.webhooks import HIDDEN, KnownWebhook, known_webhook, signing_secrets
 from haldir.webhooks.events import Event
 from haldir.webhooks.formats import Posted, body_of
 from haldir.webhooks.mail_server import MAILTO, MailServer
-from haldir.webhooks.message import message_of
+from haldir.webhooks.message import Link, message_of
 from haldir.webhooks.sent import Sent
 from haldir.webhooks.signing import signed_headers
 
@@ -59,21 +60,24 @@ class Carrier:
 
     async def _post(self, known: KnownWebhook, parcel: Parcel, how: Posted) -> Sent:
         now, event = self._ctx.clock(), parcel.event
-        body = body_of(event, parcel.tenant, parcel.name, how, links_for(self._ctx, event))
+        links = await links_for(self._ctx, parcel.tenant, known.webhook, event)
+        body = body_of(event, parcel.tenant, parcel.name, how, links)
         secrets = await signing_secrets(self._ctx, parcel.tenant, known.webhook, now)
         headers = signed_headers(event.id, body, now // SECOND, parcel.attempt, secrets)
         headers |= {"Content-Type": "application/json", "X-Haldir-Event": parcel.name}
-        return await self._http().post(known.url, headers, body, now, allow_private=self._ctx.allow_private)
+        sent = await self._http().post(known.url, headers, body, now, allow_private=self._ctx.allow_private)
+        return _without_links(sent, links)
 
     async def _write(self, known: KnownWebhook, parcel: Parcel) -> Sent:
         server = self._ctx.mail
         if server is None:
             return Sent(None, "The operator configured no mail server.", by="smtp")
         letters = importlib.import_module("haldir.webhooks.letter")
-        message = message_of(parcel.event, parcel.name, links_for(self._ctx, parcel.event))
+        links = await links_for(self._ctx, parcel.tenant, known.webhook, parcel.event)
+        message = message_of(parcel.event, parcel.name, links)
         address = known.url.reveal().removeprefix(MAILTO)
         letter: bytes = letters.letter_of(message, server.sender, address, known.webhook.id, self._ctx.clock())
-        return await self._mail(server).send(address, letter)
+        return _without_links(await self._mail(server).send(address, letter), links)
 
     def _http(self) -> "Sender":
         if self._sender is None:
@@ -86,3 +90,12 @@ class Carrier:
             made: Postman = importlib.import_module("haldir.webhooks.postman").Postman(server)
             self._postman = made
         return self._postman
+
+
+def _without_links(sent: Sent, links: Sequence[Link]) -> Sent:
+    """Hide links that decide in what the receiver answered: whoever reads the list of attempts may not decide."""
+    excerpt = sent.excerpt
+    for link in links:
+        token = link.url.rpartition("/")[2]
+        excerpt = excerpt.replace(token, HIDDEN) if link.style else excerpt
+    return msgspec.structs.replace(sent, excerpt=excerpt)

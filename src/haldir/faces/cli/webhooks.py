@@ -24,13 +24,14 @@ def webhooks() -> None:
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Who reads them there."
 )
+@click.option("--links", is_flag=True, help="Whoever gets a message may approve or deny by the links in it.")
 @speaks_rest
-def register(remote: Remote, address: str, *, email: str, name: str, events: str, form: str) -> None:
+def register(remote: Remote, address: str, *, email: str, name: str, events: str, form: str, links: bool) -> None:
     """Have events sent to URL from here on: for programs (haldir), or for people in Slack or Teams; or by --email."""
     if bool(address) == bool(email):
         raise click.UsageError("Give a URL, or --email ADDRESS.")
     wanted = [each.strip() for each in events.split(",") if each.strip()]
-    body = {"url": address, "email": email, "name": name, "events": wanted, "format": form}
+    body = {"url": address, "email": email, "name": name, "events": wanted, "format": form, "links": links}
     remote.show(remote.post("/v1/webhooks", body), _print_made)
 
 
@@ -178,7 +179,7 @@ def _print_webhooks(answer: Json) -> None:
             each["url"],
             each["name"],
             each["events"],
-            each["format"],
+            f"{each['format']}, with links" if each["links"] else each["format"],
             _state(each),
             each["fire_count"],
             each["fail_count"],

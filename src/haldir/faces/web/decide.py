@@ -28,8 +28,13 @@ class Decisions(msgspec.Struct, frozen=True):
         except HaldirError as error:
             reason = error.reason if isinstance(error, Refused) else error.message
             return Told(f"Not decided. {reason}", good=False)
-        if not isinstance(decided, Approved):
-            return Told(f"Denied {approval_id}. It stays denied.", good=True)
-        if decided.missing:
-            return Told(f"Your approval of {approval_id} counts; {decided.missing} more must approve.", good=True)
-        return Told(f"Approved {approval_id}. It lets exactly that through, once.", good=True)
+        return told_of(decided, approval_id)
+
+
+def told_of(decided: msgspec.Struct, approval_id: str) -> Told:
+    """Return what to say of a decision that counts."""
+    if not isinstance(decided, Approved):
+        return Told(f"Denied {approval_id}. It stays denied.", good=True)
+    if decided.missing:
+        return Told(f"Your approval of {approval_id} counts; {decided.missing} more must approve.", good=True)
+    return Told(f"Approved {approval_id}. It lets exactly that through, once.", good=True)

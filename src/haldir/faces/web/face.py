@@ -19,6 +19,7 @@ from haldir.faces.web.events import Events
 from haldir.faces.web.forms import read_form, require_own_page
 from haldir.faces.web.frame import FORM_TOKEN, Frame
 from haldir.faces.web.html import Element
+from haldir.faces.web.link_pages import LinkPages, LinkRate, unreferred
 from haldir.faces.web.plain_pages import HOME, PlainPages, place
 from haldir.faces.web.reply import KEPT, WebReply, page_reply, see_other
 from haldir.faces.web.sign_in import SignIn
@@ -37,7 +38,8 @@ from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.kept_answers import Header
 
-ROOMS = frozenset({"", "sign-in", "sign-out", "approvals", "assets"})  # First segments of paths that are pages.
+ROOMS = frozenset({"", "sign-in", "sign-out", "approvals", "approve", "assets"})  # First segments of pages' paths.
+LINKS = "/approve/"
 LIVE = b"haldir-live"  # The header of a page that asks for itself: nobody did anything, so no visit is prolonged.
 REQUEST_ID_BYTES = 16
 QUERY_FIELDS_MAX = 16
@@ -66,6 +68,7 @@ class WebFace:
         self._events = Events(ctx, self._visits)
         self._plain, self._approvals = PlainPages(frame), ApprovalPages(ctx, frame, verbs)
         self._decisions = Decisions(ctx, verbs)
+        self._links = LinkPages(ctx, frame, verbs, LinkRate(ctx.clock))
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -82,6 +85,8 @@ class WebFace:
         try:
             if scope["path"] == "/approvals/events":
                 await self._stream(scope, receive, send)
+            elif scope["path"].startswith(LINKS):
+                await unreferred(await self._answer_link(scope, receive)).send(send)
             else:
                 await (await self._answer(scope, receive)).send(send)
         except ClientGone:
@@ -108,6 +113,20 @@ class WebFace:
             return self._to_sign_in(scope)
         except HaldirError as error:
             return self._problem(error, visitor)
+
+    async def _answer_link(self, scope: Scope, receive: Receive) -> WebReply:
+        """Show what a link decides, or decide it; who is signed in does not matter, nor where the form came from."""
+        token, address = scope["path"].removeprefix(LINKS), (scope["client"] or ("", 0))[0]
+        try:
+            if scope["method"] == "POST":
+                form = await read_form(scope, receive, self._settings.body_seconds_max)
+                return await self._links.decide(token, address, form.get("note", ""))
+            await discard_body(receive, self._settings.body_seconds_max)
+            if scope["method"] not in {"GET", "HEAD"}:
+                raise MethodNotAllowed("A link is opened with GET, and decides with POST.")
+            return await self._links.show(token, address)
+        except HaldirError as error:
+            return self._problem(error, None)
 
     async def _get(self, segments: list[str], scope: Scope, visitor: Visitor | None) -> WebReply:
         query = _query(scope)

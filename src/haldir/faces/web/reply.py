@@ -28,7 +28,7 @@ SEE_OTHER = 303
 
 
 class WebReply(msgspec.Struct, frozen=True):
-    """A whole answer. `headers` are those of its own; the ones that every page has come when it is sent."""
+    """A whole answer. `headers` are those of its own; the others that every page has come when it is sent."""
 
     status: int
     body: bytes
@@ -36,7 +36,8 @@ class WebReply(msgspec.Struct, frozen=True):
 
     async def send(self, send: Send) -> None:
         length = (b"content-length", str(len(self.body)).encode())
-        headers = [length, *HEADERS, *self.headers]
+        own = {name for name, _ in self.headers}
+        headers = [length, *(each for each in HEADERS if each[0] not in own), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -27,9 +27,9 @@ STATES = {"pending": "Waiting", "approved": "Approved", "denied": "Denied", "exp
 
 
 class View(msgspec.Struct, frozen=True):
-    """Who looks, when (Unix seconds), and whether they may decide; names of keys by credential."""
+    """Who looks (None: by a link), when (Unix seconds), and whether they may decide; names of keys by credential."""
 
-    visitor: Visitor
+    visitor: Visitor | None
     now: float
     may_decide: bool
     key_names: Mapping[str, str] = {}
@@ -70,8 +70,8 @@ def card(approval: ApprovalShown, view: View) -> Element:
     )
 
 
-def whole(approval: ApprovalShown, view: View) -> Element:
-    """Return an approval with everything there is to see of it."""
+def whole(approval: ApprovalShown, view: View, decision: Element | None = None) -> Element:
+    """Return an approval with everything there is to see of it; `decision` is the form, if not the usual one."""
     words, _ = _asked(approval, None)
     return h(
         "article",
@@ -79,7 +79,7 @@ def whole(approval: ApprovalShown, view: View) -> Element:
         _facts(approval, view),
         words,
         _standing(approval, view) if approval.status == "pending" else None,
-        _decision(approval, view) if approval.status == "pending" else None,
+        (decision or _decision(approval, view)) if approval.status == "pending" else None,
         aria_labelledby="what",
         class_="card whole",
         id=approval.request_id,
@@ -90,7 +90,7 @@ def whole(approval: ApprovalShown, view: View) -> Element:
 def who(credential: str, view: View) -> list[Node]:
     """Return a credential as people know it: the name of its key, then what the log calls it."""
     name = legible(view.key_names.get(credential, ""))
-    if credential == str(view.visitor.caller.credential):
+    if view.visitor is not None and credential == str(view.visitor.caller.credential):
         name = f"{name} (you)" if name else "you"
     return [h("bdi", f"{name} ") if name else None, h("code", credential)]
 
@@ -157,7 +157,7 @@ def _see_all(path: str) -> Element:
 
 
 def _decision(approval: ApprovalShown, view: View) -> Element:
-    if not view.may_decide:
+    if view.visitor is None or not view.may_decide:
         return h("p", "This key may look, and cannot decide: that needs the scope ", h("code", "approvals:write"), ".")
     path, what = f"/approvals/{approval.request_id}", h("span", f" {title_of(approval)}", class_="unseen")
     mine = str(view.visitor.caller.credential)

@@ -166,6 +166,7 @@ async def approve_request(ctx: Context, caller: Caller, request: DecideRequest) 
         approval_id=request.request_id,
         verdict="approve",
         note_digest=parts[0].digest if parts else "",
+        answers_for=caller.answers_for,
     )
     decided = await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
     return Approved(not decided.missing, request.request_id, decided.missing)
@@ -180,6 +181,7 @@ async def deny_request(ctx: Context, caller: Caller, request: DecideRequest) -> 
         approval_id=request.request_id,
         verdict="deny",
         note_digest=parts[0].digest if parts else "",
+        answers_for=caller.answers_for,
     )
     await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
     return Denied(True, request.request_id)

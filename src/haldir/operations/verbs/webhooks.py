@@ -7,6 +7,7 @@ from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.secret import Secret
+from haldir.operations.authenticate import require_scope
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
@@ -43,13 +44,15 @@ SUBSCRIBABLE = frozenset({*EVENTS, ALL, FLAGGED})
 SHOWN_ONCE = "Store this secret now: it is shown once, and signs every delivery."
 NOT_SIGNED = "Letters go to this address from here on; they are not signed."
 NO_MAIL = "this Haldir sends no letters: its operator has to name a mail server (HALDIR_SMTP_HOST, HALDIR_SMTP_FROM)"
+NO_LINKS = "nobody said where others reach this Haldir, so no link would lead here: its operator sets HALDIR_PUBLIC_URL"
 ROTATED = "Deliveries bear both signatures until secret_prev_expires_at; give receivers the new secret before."
 
 
 class RegisterWebhookRequest(msgspec.Struct, frozen=True):
     """Either a `url` or an `email`. `events` are names of events, or `all`.
 
-    `format` is for programs (`haldir`), or for people in Slack or Teams; of an `email` it is `email`.
+    `format` is for programs (`haldir`), or for people in Slack or Teams; of an `email` it is `email`. With `links`,
+    which need the key scope `approvals:write`, whoever gets a message decides by the links in it.
     """
 
     url: str = ""
@@ -57,6 +60,7 @@ class RegisterWebhookRequest(msgspec.Struct, frozen=True):
     events: list[str] = msgspec.field(default_factory=lambda: [ALL])
     format: Format = "haldir"
     email: str = ""
+    links: bool = False
 
 
 class WebhookMade(msgspec.Struct, frozen=True):
@@ -68,6 +72,7 @@ class WebhookMade(msgspec.Struct, frozen=True):
     name: str
     events: tuple[str, ...]
     format: Format
+    links: bool
     secret: str
     message: str
 
@@ -84,6 +89,7 @@ class WebhookShown(msgspec.Struct, frozen=True):
     name: str
     events: tuple[str, ...]
     format: Format
+    links: bool
     active: bool
     disabled_reason: str
     fire_count: int
@@ -147,6 +153,10 @@ async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhoo
     events = _events(request.events)
     if len(request.name) > NAME_CHARS_MAX:
         raise InvalidRequest(f"`name` is at most {NAME_CHARS_MAX} characters", "name")
+    if request.links:
+        await require_scope(ctx, caller, "approvals:write", "register_webhook")
+        if ctx.public_url is None:
+            raise InvalidRequest(NO_LINKS, "links")
     op_id = ctx.new_op()
     secret, secret_part = await new_secret(ctx, caller.tenant, op_id)
     url_part = await sealed_url(ctx, caller.tenant, op_id, Secret(url))
@@ -158,10 +168,11 @@ async def register_webhook(ctx: Context, caller: Caller, request: RegisterWebhoo
         url_digest=url_part.digest,
         secret_digest=secret_part.digest,
         format=how,
+        links=request.links,
     )
     made = await allowed_result(ctx, caller.tenant, command, WebhookRegistered, [url_part, secret_part])
     shown, message = ("", NOT_SIGNED) if how == "email" else (secret.reveal(), SHOWN_ONCE)
-    return WebhookMade(True, made.webhook_id, url, request.name, events, how, shown, message)
+    return WebhookMade(True, made.webhook_id, url, request.name, events, how, request.links, shown, message)
 
 
 async def list_webhooks(ctx: Context, caller: Caller, _request: ListWebhooksRequest) -> WebhooksListed:
@@ -261,6 +272,7 @@ def _shown(known: KnownWebhook, progress: WebhookProgress | None) -> WebhookShow
         webhook.name,
         webhook.events,
         webhook.format,
+        webhook.links,
         webhook.active,
         webhook.disabled_reason,
         progress.delivered_count if progress else 0,
