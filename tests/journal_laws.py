@@ -9,12 +9,12 @@ import msgspec
 from approval_laws import assert_pending_is_counted, assert_what_is_held_passes_once
 from haldir.gate.commands import RevokeAgent, RevokeKey, RevokeSession
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
 from haldir.journal.command import SYSTEM, Record
 from haldir.journal.journal import Journal
 from haldir.journal.witness import NoWitness
 from haldir.kernel.clock import MINUTE, Micros
 from haldir.kernel.ids import TenantId
+from haldir.kernel.scopes import covers
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Resolve, Settle
@@ -189,6 +189,7 @@ def assert_rates_are_upper_bounds(sessions: dict[str, Session], log: Sequence[tu
             continue
         for pending in command.judgement.pending:
             rate = pending.when
+            assert isinstance(rate, RateAbove)
             session = sessions[command.session_id]
             holder = {"session": session.id, "agent": session.agent_id, "tenant": ""}[rate.holder]
             calls[rate.policy_id, holder].append(record.at)

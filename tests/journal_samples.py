@@ -29,6 +29,7 @@ from haldir.proxy.model import (
     Tool,
     Upstream,
     UpstreamHealth,
+    UsageWindow,
 )
 from haldir.storage.engine import Engine, Reader
 from haldir.storage.rows import BUNDLE, Credential, Entry, Find, Head, Part, Row, Tile
@@ -71,6 +72,7 @@ STATE: tuple[type[Row], ...] = (
     ToolUsed,
     Upstream,
     UpstreamHealth,
+    UsageWindow,
     Webhook,
     WebhookCount,
 )

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 import haldir.faces.cli
-from haldir.gate.scopes import ACTIONS, ALL, RESOURCES, key_covers
+from haldir.gate.scopes import ACTIONS, RESOURCES, key_covers
+from haldir.kernel.scopes import ALL
 from haldir.operations.catalogue import Operation
 from haldir.operations.everything import OPERATIONS
 from haldir.operations.wire import WholeBody

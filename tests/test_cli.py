@@ -155,7 +155,7 @@ def test_a_narrow_key_does_only_what_it_may(server: CliServer, tmp_path: Path) -
         (("block_tool", "tool=7"), {"error": "invalid_policy"}),
         (("block_tool", "tool=x"), {"type": "block_tool", "tool": "x"}),
         (("deny_list", "tools=x"), {"type": "deny_list", "tools": ["x"]}),
-        (("deny_list", "tools=x,shop.y"), {"type": "deny_list", "tools": ["x", "shop.y"]}),
+        (("deny_list", "tools=x,bank.y"), {"type": "deny_list", "tools": ["x", "bank.y"]}),
         (("spend_limit", "max=0.25"), {"type": "spend_limit", "max": 0.25}),
         (
             ("rate_limit", "max_per_minute=30", "per=agent"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haldir.gate.scopes import covers, key_covers, key_covers_all, parse_key_scopes, parse_session_scopes
+from haldir.gate.scopes import key_covers, key_covers_all, parse_key_scopes, parse_session_scopes
 from haldir.kernel.errors import InvalidRequest, InvalidScope
+from haldir.kernel.scopes import covers
 
 RESOURCES = ("admin", "approvals", "audit", "payments", "proxy", "sessions", "vault", "webhooks")
 KEY_SCOPES = (

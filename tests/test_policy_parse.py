@@ -20,7 +20,7 @@ from policy_samples import definitions, policy
         ('{"type":""}', "/type", "There is no kind of policy ''"),
         ('{"type":"blok_tool","tool":"x"}', "/type", "did you mean 'block_tool'?"),
         ('{"type":"Block_tool","tool":"x"}', "/type", "did you mean 'block_tool'?"),
-        ('{"type":"require_approval"}', "/type", "There is no kind of policy 'require_approval'"),
+        ('{"type":"require_aproval"}', "/type", "did you mean 'require_approval'?"),
         ('{"type":"block_tool"}', "/tool", "needs the field 'tool'"),
         ('{"type":"block_tool","tol":"x"}', "/tol", "has no field 'tol'; did you mean 'tool'?"),
         ('{"type":"block_tool","tool":"x","Tool":"y"}', "/Tool", "did you mean 'tool'?"),

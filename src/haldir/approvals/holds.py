@@ -4,17 +4,18 @@ Decided within the command that does the thing, under the log head: so one appro
 whatever runs in parallel.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 import msgspec
 
-from haldir.approvals.model import Approval, ApprovalRules, Asked, Hold
+from haldir.approvals.model import NO_RULES, Approval, ApprovalRules, Asked, Hold
 from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
+from haldir.policy.judgement import Holding
 from haldir.storage.rows import Find, Row
 
 HELD_SECONDS = 3600  # WIRE.md §5: what an approval lives when nobody says.
@@ -56,11 +57,16 @@ class Ruling(msgspec.Struct, frozen=True):
 PASSED = Ruling()
 
 
-def hold_needs(rows: WorkingSet, session_id: str, digested: Callable[[], str]) -> Iterator[Find]:
-    """Name the rows that `ruling` looks at; where there are no rules, nothing is digested and nothing looked up."""
+def hold_needs(
+    rows: WorkingSet, session_id: str, digested: Callable[[], str], *, by_policies: bool = False
+) -> Iterator[Find]:
+    """Name the rows that `ruling` looks at; where nothing can hold, nothing is digested and nothing looked up.
+
+    `by_policies`: policies may hold the request.
+    """
     yield ApprovalRules.at()
     rules = rows.peek(ApprovalRules)
-    if rules is None or not rules.rules:
+    if not by_policies and (rules is None or not rules.rules):
         return
     request_digest = digested()
     yield Hold.at(session_id, request_digest)
@@ -70,13 +76,24 @@ def hold_needs(rows: WorkingSet, session_id: str, digested: Callable[[], str]) -
         yield Approval.at(held.approval_id)
 
 
-def ruling(rows: WorkingSet, asking: Callable[[], Asked], approval_id: str, used_by: str, now: Micros) -> Ruling:
-    """Return what rules and approvals make of a request; `approval_id` names the approval that it may begin to need."""
-    rules = rows.get(ApprovalRules)
-    if rules is None or not rules.rules:
+def ruling(
+    rows: WorkingSet,
+    asking: Callable[[], Asked],
+    approval_id: str,
+    used_by: str,
+    now: Micros,
+    *,
+    policies: Sequence[Holding] = (),
+) -> Ruling:
+    """Return what rules, policies that hold, and approvals make of a request.
+
+    `approval_id` names the approval that it may begin to need.
+    """
+    rules = rows.get(ApprovalRules) or NO_RULES
+    if not rules.rules and not policies:
         return PASSED
     asked = asking()
-    terms = terms_of(rules, asked)
+    terms = terms_of(rules, asked, policies)
     if terms is None:
         return PASSED
     waiting = rows.get(Hold, asked.session_id, asked.request_digest)
@@ -129,6 +146,7 @@ def begun(asked: Asked, terms: Terms, approval_id: str, now: Micros, ttl_seconds
         asked.openers,
         now,
         now + ttl_seconds * SECOND,
+        rule_reason=terms.rule_reason,
     )
 
 

@@ -97,6 +97,7 @@ class Approval(Row, frozen=True):
     note_digest: str = ""
     used_at: Micros | None = None
     used_by: str = ""  # The payment or call that it let through.
+    rule_reason: str = ""  # Why it is held, where the rule is a policy and says so.
 
     def status(self, now: Micros) -> Status:
         """Return how it stands: what was not used in time has expired, approved or not."""

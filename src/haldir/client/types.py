@@ -393,6 +393,7 @@ class EntryShown(TypedDict):
     """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command.
 
     `policy_version` is the version of the policies by which a tool call was judged, null for what they do not judge.
+    `remarks`: what policies in shadow mode would have done, and which rule names the call as allowed.
     """
 
     entry_id: str
@@ -414,6 +415,7 @@ class EntryShown(TypedDict):
     prev_hash: str
     entry_hash: str
     policy_version: int | None
+    remarks: list[str]
 
 
 class EventTriggered(TypedDict):
@@ -745,6 +747,7 @@ class PolicyAdded(TypedDict):
     type: str
     policy_id: str
     version: int
+    warnings: list[PolicyWarning]
 
 
 class PolicyChange(TypedDict):
@@ -778,6 +781,13 @@ class PolicyVersionsListed(TypedDict):
     current: int
     count: int
     next_before: int | None
+
+
+class PolicyWarning(TypedDict):
+    """What a policy that stands may not do as its author thinks; `pointer` leads to where it says so."""
+
+    pointer: str
+    message: str
 
 
 class RotationSummary(TypedDict):

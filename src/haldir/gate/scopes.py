@@ -7,19 +7,14 @@ from collections.abc import Iterable
 
 from haldir.kernel.errors import InvalidRequest, InvalidScope
 from haldir.kernel.money import BadAmount, parse_amount
+from haldir.kernel.scopes import ALL
 
 SCOPES_MAX = 64  # More than any session needs; keeps a row and each check small.
 SCOPE_CHARS_MAX = 300  # execute:U:T with an upstream and a tool name of 128 characters each.
 RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "payloads", "admin"})
 ACTIONS = frozenset({"read", "write", "*"})
-ALL = "*"
 ASKING = "approvals:request"  # May ask for approvals, which whoever may decide them may as well.
 IMPLIED_BY_WRITE = frozenset({"read", "request"})
-
-
-def covers(granted: Iterable[str], wanted: str) -> bool:
-    """Tell whether one of the granted session scopes is `wanted`, stands above it (`x` above `x:y`), or is `*`."""
-    return any(scope in (wanted, ALL) or wanted.startswith(f"{scope.removesuffix(':*')}:") for scope in granted)
 
 
 def parse_session_scopes(scopes: Iterable[str]) -> tuple[tuple[str, ...], int | None]:

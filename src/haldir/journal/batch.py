@@ -212,6 +212,7 @@ def _body(asked: bytes, decision: Decision, observation: Observation, now: Micro
             about=decision.about,
             result=result,
             notices=observation.notices,
+            remarks=decision.remarks,
         )
     )
 

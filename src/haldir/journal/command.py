@@ -45,6 +45,7 @@ class Decision(msgspec.Struct, frozen=True):
     parts whose bytes are to go, before those that came along with the command are kept. `result` is what the asker
     is told beyond yes: a small struct, kept in the entry, so that a retry gets the same. `stale` means that the
     command was made from rules that changed meanwhile: it leaves no entry, and its op_id stays unused.
+    `remarks` stand in the entry, and nobody is told of them unasked.
     """
 
     allowed: bool
@@ -57,6 +58,7 @@ class Decision(msgspec.Struct, frozen=True):
     result: msgspec.Struct | None = None
     stale: bool = False
     keeps_parts: bool = False
+    remarks: tuple["Notice", ...] = ()
 
 
 def allow(
@@ -168,6 +170,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     about: Subject = Subject()
     result: msgspec.Raw = msgspec.Raw(b"null")
     notices: tuple[Notice, ...] = ()
+    remarks: tuple[Notice, ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -211,7 +211,7 @@ def _asked_words(approval: Approval, said: dict[str, bytes]) -> AskedWords:
     sealed = said.get(approval.details_digest)
     if approval.effect == "ask":
         return msgspec.json.decode(sealed, type=AskedWords) if sealed else AskedWords()
-    reason = held_reason(approval.rule_id, approval.rule_kind)
+    reason = approval.rule_reason or held_reason(approval.rule_id, approval.rule_kind)
     if sealed is None:
         return AskedWords(reason)
     return AskedWords(reason, _of_payment(sealed) if approval.effect == "payment" else msgspec.Raw(sealed))

@@ -27,6 +27,7 @@ class EntryShown(msgspec.Struct, frozen=True):
     """One entry. `entry_hash` and `prev_hash` are leaf hashes; `details` of what Haldir did is its command.
 
     `policy_version` is the version of the policies by which a tool call was judged, null for what they do not judge.
+    `remarks`: what policies in shadow mode would have done, and which rule names the call as allowed.
     """
 
     entry_id: str
@@ -48,6 +49,7 @@ class EntryShown(msgspec.Struct, frozen=True):
     prev_hash: str
     entry_hash: str
     policy_version: int | None
+    remarks: list[str]
 
 
 async def shown_entries(ctx: Context, tenant: TenantId, entries: Sequence[LoggedEntry]) -> list[EntryShown]:
@@ -89,6 +91,7 @@ def _shown(entry: LoggedEntry, details: dict[str, bytes], prices: dict[str, int]
         prev_hash=entry.previous_leaf.hex(),
         entry_hash=entry.leaf.hex(),
         policy_version=asked.policy_version,
+        remarks=[remark.reason for remark in record.remarks],
     )
 
 

@@ -14,7 +14,7 @@ from haldir.kernel.ids import TenantId
 from haldir.proxy.definition import Definition
 from haldir.proxy.model import Upstream, UpstreamConfig
 
-KNOWN_MAX = 10_000  # Credentials remembered: some megabytes. A forgotten one costs a read.
+KNOWN_MAX = 10_000  # Credentials, or sessions, remembered: some megabytes. A forgotten one costs a read.
 
 
 class KnownCredential(msgspec.Struct, frozen=True):
@@ -38,6 +38,28 @@ class Directory:
         if len(self._known) >= KNOWN_MAX:
             self._known.pop(next(iter(self._known)))
         return self._known.setdefault(sha256, known)
+
+
+class SessionFacts(msgspec.Struct, frozen=True):
+    """What never changes about a session, and policies may ask."""
+
+    agent_id: str = ""
+    scopes: tuple[str, ...] = ()
+
+
+class SessionBook:
+    """Remembers whose sessions are whose, and their scopes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[TenantId, str], SessionFacts] = {}
+
+    def get(self, tenant: TenantId, session_id: str) -> SessionFacts | None:
+        return self._known.get((tenant, session_id))
+
+    def put(self, tenant: TenantId, session_id: str, facts: SessionFacts) -> SessionFacts:
+        if len(self._known) >= KNOWN_MAX:
+            self._known.pop(next(iter(self._known)))
+        return self._known.setdefault((tenant, session_id), facts)
 
 
 class RequestBook:

@@ -5,6 +5,7 @@ Identity, policy and money meet here; all of it is decided from rows under the l
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -13,21 +14,23 @@ from haldir.approvals.holds import hold_needs, ruling
 from haldir.approvals.model import Asked
 from haldir.gate.liveness import chain, foreign_refusal, openers, session_refusal
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
-from haldir.journal.command import DETAILS_WANTED, STALE, Command, Decision, Subject, allow, deny
+from haldir.journal.command import DETAILS_WANTED, STALE, Command, Decision, Notice, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel import canonical, ids
 from haldir.kernel.clock import MILLISECOND, SECOND, Micros
 from haldir.kernel.ids import OpId
 from haldir.kernel.money import CURRENCY, format_amount
+from haldir.kernel.scopes import covers
 from haldir.ledger.budgets import budgets_of, reserved, resolution, resolved, spend_refusal
 from haldir.ledger.model import Budget, Reservation
+from haldir.operations.call_usage import Usage
 from haldir.operations.session_commands import family_needs
-from haldir.policy.judgement import Judgement, RateAbove
-from haldir.policy.rates import after_call, count_within_minute, seconds_to_wait
-from haldir.proxy.model import Call, PolicyEpoch, RateWindow, Tool, Upstream
+from haldir.policy.judgement import Holding, Judgement, RateAbove
+from haldir.proxy.model import Call, PolicyEpoch, Tool, Upstream
 from haldir.storage.rows import Find, Row
 
+SHADOWED = "policy_shadowed"
+NAMED = "policy_named"
 LAPSE_GRACE_SECONDS = 60  # After its deadline: a Settle that is still on its way has landed by then.
 
 POLICY_REFUSALS = frozenset({"policy_denied", "rate_exceeded"})  # Those that a change of policies may turn.
@@ -47,6 +50,11 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str = CURRENCY
     ruled: bool = False
     fault: str = ""
+
+    @property
+    def comparable_micros(self) -> int | None:
+        """Return the price that policies may compare; None if it could not be read, or is in another currency."""
+        return None if self.fault or self.currency != CURRENCY else self.micros
 
 
 class Admit(Command, frozen=True, tag="call.admit"):
@@ -77,12 +85,12 @@ class Admit(Command, frozen=True, tag="call.admit"):
         yield PolicyEpoch.at()
         yield Upstream.at(self.upstream)
         yield Tool.at(self.upstream, self.tool)
-        for pending in self.judgement.pending:
-            if holder := self._holder(rows, pending.when):
-                yield RateWindow.at(pending.policy_id, holder)
+        yield from self._usage(rows).needs()
         upstream, tool = rows.peek(Upstream, self.upstream), rows.peek(Tool, self.upstream, self.tool)
         if upstream is not None and tool is not None:
-            yield from hold_needs(rows, self.session_id, lambda: self._request_digest(upstream, tool))
+            may_hold = bool(self.judgement.holds) or any(pending.holds for pending in self.judgement.pending)
+            digested = partial(self._request_digest, upstream, tool)
+            yield from hold_needs(rows, self.session_id, digested, by_policies=may_hold)
 
     def subject(self) -> Subject:
         return Subject(self.session_id, "", self.upstream, self.tool)
@@ -96,6 +104,11 @@ class Admit(Command, frozen=True, tag="call.admit"):
         about = Subject(session.id, session.agent_id, self.upstream, self.tool)
         if self._stale(rows, now):
             return STALE
+        decision = self._decided(rows, session, about, now)
+        remarks = () if decision.stale else tuple(self._remarks(rows, now))
+        return msgspec.structs.replace(decision, remarks=remarks) if remarks else decision
+
+    def _decided(self, rows: WorkingSet, session: Session, about: Subject, now: Micros) -> Decision:
         refusal = self.fault or self._tool_refusal(rows, session) or self._policy_refusal(rows, now)
         if refusal:
             return deny(*refusal, about, keeps_parts=refusal[0] in POLICY_REFUSALS)
@@ -104,7 +117,8 @@ class Admit(Command, frozen=True, tag="call.admit"):
         if refusal or (refusal := spend_refusal(budgets, micros, self.charge.currency)):
             return deny(*refusal, about)
         approval_id = ids.approval_id(OpId(self.op_id))
-        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.call_id, now)
+        holding = tuple(self._holding(rows, now))
+        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.call_id, now, policies=holding)
         if approved.begins and not self.details_digest:
             return DETAILS_WANTED
         if approved.code:
@@ -165,12 +179,40 @@ class Admit(Command, frozen=True, tag="call.admit"):
     def _policy_refusal(self, rows: WorkingSet, now: Micros) -> Refusal | None:
         if self.judgement.denied_by:
             return "policy_denied", self.judgement.reason
+        usage = self._usage(rows)
         for pending in self.judgement.pending:
-            counts = self._window(rows, pending.when).counts
-            if count_within_minute(counts, now) >= pending.when.max_per_minute:
-                wait = seconds_to_wait(counts, now, pending.when.max_per_minute)
+            if pending.shadow or pending.holds or not usage.strikes(rows, pending, now):
+                continue
+            if isinstance(pending.when, RateAbove):
+                wait = usage.seconds_to_wait(rows, pending.when, now)
                 return "rate_exceeded", f"{pending.reason} Wait {wait} s."
+            return "policy_denied", pending.reason
         return None
+
+    def _holding(self, rows: WorkingSet, now: Micros) -> Iterator[Holding]:
+        """Yield the policies that hold the call, for certain or as the rows stand."""
+        yield from self.judgement.holds
+        usage = self._usage(rows)
+        for pending in self.judgement.pending:
+            if pending.holds and not pending.shadow and usage.strikes(rows, pending, now):
+                yield pending.holds
+
+    def _remarks(self, rows: WorkingSet, now: Micros) -> Iterator[Notice]:
+        """Yield what policies have to say that changes nothing."""
+        usage, named = self._usage(rows), self.judgement.allowed_by
+        for remark in self.judgement.shadowed:
+            yield Notice(SHADOWED, remark.policy_id, f"In shadow mode: {remark.reason}")
+        for pending in self.judgement.pending:
+            if pending.shadow and usage.strikes(rows, pending, now):
+                yield Notice(SHADOWED, pending.policy_id, f"In shadow mode: {pending.reason}")
+        if named is not None:
+            yield Notice(NAMED, named.policy_id, named.reason)
+
+    def _usage(self, rows: WorkingSet) -> Usage:
+        session = rows.peek(Session, self.session_id)
+        return Usage(
+            self.judgement, self.session_id, session.agent_id if session else None, self.charge.comparable_micros
+        )
 
     def _price(self, budgets: list[Budget]) -> tuple[Refusal | None, int]:
         """Return what the call costs, or why that cannot be told."""
@@ -195,26 +237,10 @@ class Admit(Command, frozen=True, tag="call.admit"):
             now,
             now + self.deadline_ms * MILLISECOND,
         )
-        for pending in self.judgement.pending:
-            window = self._window(rows, pending.when)
-            yield window.but(counts=after_call(window.counts, now))
+        yield from self._usage(rows).counted(rows, now)
         if micros:
             yield Reservation(self.call_id, session.id, "call", self.charge.currency, micros, now)
             yield from reserved(budgets, micros)
-
-    def _window(self, rows: WorkingSet, rate: RateAbove) -> RateWindow:
-        holder = self._holder(rows, rate) or ""
-        return rows.get(RateWindow, rate.policy_id, holder) or RateWindow(rate.policy_id, holder)
-
-    def _holder(self, rows: WorkingSet, rate: RateAbove) -> str | None:
-        """Return whose calls the rate counts together; None while that row is not loaded yet."""
-        match rate.holder:
-            case "session":
-                return f"session:{self.session_id}"
-            case "agent":
-                session = rows.peek(Session, self.session_id)
-                return f"agent:{session.agent_id}" if session else None
-        return "tenant"
 
 
 class Settle(Command, frozen=True, tag="call.settle"):

@@ -35,6 +35,7 @@ from haldir.proxy.model import (
     Tool,
     Upstream,
     UpstreamHealth,
+    UsageWindow,
 )
 from haldir.proxy.policy_commands import AddPolicy, RemovePolicy, ReplacePolicies
 from haldir.storage.rows import Credential, Row
@@ -131,6 +132,7 @@ ROW_TYPES: tuple[type[Row], ...] = (
     PolicyEpoch,
     PolicyVersion,
     RateWindow,
+    UsageWindow,
     Call,
     AnomalyRules,
     Activity,

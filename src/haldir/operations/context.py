@@ -13,7 +13,7 @@ from haldir.kernel import ids
 from haldir.kernel.clock import Clock, Micros
 from haldir.kernel.ids import OpId, TenantId
 from haldir.kernel.secret import Secret
-from haldir.operations.books import Directory, RequestBook, UpstreamBook
+from haldir.operations.books import Directory, RequestBook, SessionBook, UpstreamBook
 from haldir.operations.pending_watch import PendingWatch
 from haldir.operations.policies import PolicyBook
 from haldir.operations.refusals import RefusalLog
@@ -65,6 +65,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     agent_sessions: dict[tuple[TenantId, str], AgentSession] = {}
     in_flight: set["asyncio.Task[Any]"] = msgspec.field(default_factory=set)
     pending: PendingWatch = msgspec.field(default_factory=PendingWatch)
+    sessions: SessionBook = msgspec.field(default_factory=SessionBook)
     requests: RequestBook = msgspec.field(default_factory=RequestBook)
     ops: RequestOps | None = None
 

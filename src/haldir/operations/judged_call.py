@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from haldir.gate.model import Session
 from haldir.kernel import ids, strict_json
 from haldir.kernel.ids import OpId
-from haldir.operations.books import KnownUpstream
-from haldir.operations.call_commands import Admit
+from haldir.operations.books import KnownUpstream, SessionFacts
+from haldir.operations.call_commands import Admit, Charge
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
+from haldir.operations.living import find_row
 from haldir.operations.policies import PoliciesUnavailable
 from haldir.operations.price import charge_of
 from haldir.operations.upstreams import discover, known_upstream
@@ -42,7 +44,8 @@ async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part
     """Return the command that asks for the call; `parts` are its arguments, sealed, if they come along."""
     tenant = call.caller.tenant
     known = await known_upstream(ctx, tenant, call.upstream)
-    judgement, fault = await _judgement(ctx, call)
+    charge = charge_of(known.upstream.rule(call.tool) if known else None, call.arguments)
+    judgement, fault = await _judgement(ctx, call, charge)
     fault = fault or _argument_fault(call.arguments)
     definition = None
     if fault is None and known is not None:
@@ -58,7 +61,7 @@ async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part
         tool=call.tool,
         arguments_digest=keys.digest("arguments", strict_json.encode(call.arguments)),
         judgement=judgement,
-        charge=charge_of(known.upstream.rule(call.tool) if known else None, call.arguments),
+        charge=charge,
         deadline_ms=round((known.config.deadline_seconds if known else DEADLINE_SECONDS) * 1000),
         fault=fault,
         harmless_sha256="" if definition is None or definition.destructive else definition.sha256,
@@ -66,13 +69,34 @@ async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part
     )
 
 
-async def _judgement(ctx: Context, call: ToolCall) -> tuple[Judgement, Fault | None]:
+async def _judgement(ctx: Context, call: ToolCall, charge: Charge) -> tuple[Judgement, Fault | None]:
     try:
         policies = await ctx.policies.current(call.caller.tenant)
     except PoliciesUnavailable as error:
         return Judgement(error.epoch), (error.code, error.message)
-    facts = Facts(call.upstream, call.tool, call.arguments, call.session_id, "", ctx.clock())
+    session = await _session_facts(ctx, call) if policies.looks_at_session else SessionFacts()
+    facts = Facts(
+        call.upstream,
+        call.tool,
+        call.arguments,
+        call.session_id,
+        session.agent_id,
+        ctx.clock(),
+        session.scopes,
+        charge.comparable_micros,
+    )
     return policies.judge(facts), None
+
+
+async def _session_facts(ctx: Context, call: ToolCall) -> SessionFacts:
+    """Return what policies may ask of the session; of one that does not exist nothing, and no call is let through."""
+    tenant = call.caller.tenant
+    if known := ctx.sessions.get(tenant, call.session_id):
+        return known
+    session = await find_row(ctx, tenant, Session, call.session_id)
+    if session is None:
+        return SessionFacts()
+    return ctx.sessions.put(tenant, call.session_id, SessionFacts(session.agent_id, session.scopes))
 
 
 def _argument_fault(arguments: Any) -> Fault | None:

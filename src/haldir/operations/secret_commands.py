@@ -6,10 +6,10 @@ import msgspec
 
 from haldir.gate.liveness import chain_needs, foreign_refusal, session_refusal
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
 from haldir.journal.command import STALE, Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
+from haldir.kernel.scopes import covers
 from haldir.storage.rows import Find
 from haldir.vault.commands import secret_needs, standing_version, unknown_secret
 from haldir.vault.model import Exposure, StoredSecret

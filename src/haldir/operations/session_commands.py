@@ -6,11 +6,11 @@ import msgspec
 
 from haldir.gate.liveness import agent_refusal, chain, chain_needs, session_refusal
 from haldir.gate.model import Agent, Session, expiry
-from haldir.gate.scopes import covers
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.money import format_amount
+from haldir.kernel.scopes import covers
 from haldir.ledger.budgets import budget_needs, budgets_of, free_micros
 from haldir.ledger.model import Budget
 from haldir.storage.rows import Credential, Find

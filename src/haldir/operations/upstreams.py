@@ -10,12 +10,12 @@ from collections.abc import Container, Iterable, Iterator
 import msgspec
 
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
 from haldir.journal.command import CredentialRef
 from haldir.kernel import canonical
 from haldir.kernel.clock import SECOND
 from haldir.kernel.errors import Refused, UpstreamError
 from haldir.kernel.ids import TenantId
+from haldir.kernel.scopes import covers
 from haldir.operations.books import Discovery, KnownUpstream
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context, new_op

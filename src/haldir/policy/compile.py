@@ -1,17 +1,25 @@
-"""All policies of a tenant as one function of a call: deny beats all, and what no policy forbids is allowed.
+"""All policies of a tenant as one function of a call: deny beats hold beats allow.
 
-Whatever depends on a tool's name alone is settled here, once per epoch, so that a call only meets the
-policies that concern it.
+What no policy forbids or holds is allowed. Policies are indexed by the tools and upstreams they name, once per epoch,
+so that a call only meets those that concern it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, final
 
+import msgspec
+
+from haldir.kernel.clock import Micros
+from haldir.policy.conditional import ConditionalPolicy
+from haldir.policy.conditions.names import keys_of
+from haldir.policy.conditions.usage import measures
 from haldir.policy.facts import Facts
-from haldir.policy.judgement import Judgement, Pending
-from haldir.policy.policy import CallPolicy, Examine, Policy, ToolPolicy
+from haldir.policy.judgement import Holding, Judgement, Meter, Pending, Remark
+from haldir.policy.policy import PASSED, Examine, Policy, Verdict
 
 Named = tuple[str, Policy]
+
+CONCERNED_MAX = 4096  # Tools that are remembered with the policies that concern them; callers choose their names.
 
 
 def compile_policies(policies: Sequence[Named], epoch: int) -> "PolicySet":
@@ -19,11 +27,21 @@ def compile_policies(policies: Sequence[Named], epoch: int) -> "PolicySet":
     return PolicySet(sorted(policies, key=lambda named: named[0]), epoch)
 
 
-class _Rule(NamedTuple):
-    """A tool policy and the id it goes by."""
+class _Compiled(NamedTuple):
+    """A policy that was compiled, and the id it goes by."""
 
     policy_id: str
-    policy: ToolPolicy
+    examine: Examine
+    shadow: bool
+    by_name: bool
+
+
+class _Concerned(NamedTuple):
+    """What concerns the calls of one tool: policies in the order of their ids, and meters."""
+
+    enforced: tuple[_Compiled, ...]
+    shadows: tuple[_Compiled, ...]
+    meters: tuple[Meter, ...]
 
 
 @final
@@ -32,50 +50,109 @@ class PolicySet:
 
     def __init__(self, policies: Sequence[Named], epoch: int) -> None:
         self.epoch = epoch
-        self._forbidden: dict[str, _Rule] = {}  # By tool as policies name it; of several, the first speaks.
-        self._spared: list[tuple[frozenset[str], _Rule]] = []  # The tools a rule leaves alone; it forbids the rest.
-        self._examinations: list[tuple[str, Examine]] = []
+        self.looks_at_session = any(
+            policy.looks_at_session() for _, policy in policies if isinstance(policy, ConditionalPolicy)
+        )
+        self._all: list[_Compiled] = []
+        self._general: list[int] = []  # Places in `_all` of policies that may concern any call.
+        self._named: dict[str, list[int]] = {}  # And of those that concern only calls with a key.
+        self._meters: dict[Meter, None] = {}
+        self._known: dict[tuple[str, str], _Concerned] = {}
         for policy_id, policy in policies:
-            match policy:
-                case ToolPolicy():
-                    self._add_tool_rule(_Rule(policy_id, policy))
-                case CallPolicy():
-                    self._examinations.append((policy_id, policy.compiled(policy_id)))
+            self._add(policy_id, policy)
 
     def judge(self, facts: Facts) -> Judgement:
-        """Return the verdict on one call: denied for certain, or what remains for the journal to decide."""
-        rule = self._forbidding(facts.upstream, facts.tool)
-        if rule is not None:
-            return Judgement(self.epoch, rule.policy_id, rule.policy.reason(rule.policy_id, facts.tool))
-        pending: tuple[Pending, ...] = ()
-        valid_until = None
-        for policy_id, examine in self._examinations:
-            finding = examine(facts)
-            if finding.denial:
-                return Judgement(self.epoch, policy_id, finding.denial, (), finding.valid_until)
-            if finding.pending is not None:
-                pending += (finding.pending,)
-            if finding.valid_until is not None and (valid_until is None or finding.valid_until < valid_until):
-                valid_until = finding.valid_until
-        return Judgement(self.epoch, "", "", pending, valid_until)
+        """Return the verdict on one call: denied or held for certain, and what remains for the journal to decide."""
+        concerned = self._concerned(facts.upstream, facts.tool)
+        shadowed, shadows = _shadowed(concerned.shadows, facts) if concerned.shadows else ((), ())
+        found = _Found()
+        for each in concerned.enforced:
+            verdict = each.examine(facts)
+            if verdict is PASSED:
+                continue
+            if verdict.denial:
+                return Judgement(
+                    self.epoch, each.policy_id, verdict.denial, valid_until=verdict.valid_until, shadowed=shadowed
+                )
+            found.add(each.policy_id, verdict)
+        return Judgement(
+            self.epoch,
+            pending=(*found.pending, *shadows),
+            valid_until=found.valid_until,
+            holds=tuple(found.holds),
+            meters=concerned.meters,
+            shadowed=shadowed,
+            allowed_by=found.allowed_by,
+        )
 
     def certainly_denies(self, upstream: str, tool: str) -> bool:
         """Tell whether every call of this tool is forbidden, whatever it asks and whenever it comes."""
-        return self._forbidding(upstream, tool) is not None
+        facts = Facts(upstream, tool, {}, "", "", 0)
+        enforced = self._concerned(upstream, tool).enforced
+        return any(each.by_name and bool(each.examine(facts).denial) for each in enforced)
 
-    def _add_tool_rule(self, rule: _Rule) -> None:
-        if rule.policy.SPARES_NAMED:
-            self._spared.append((frozenset(rule.policy.names()), rule))
+    def _add(self, policy_id: str, policy: Policy) -> None:
+        place = len(self._all)
+        shadow = policy.mode == "shadow"
+        self._all.append(_Compiled(policy_id, policy.compiled(policy_id), shadow, policy.by_name_alone()))
+        self._meters.update(dict.fromkeys(policy.meters()))
+        keys = policy.concerns()
+        if keys is None:
+            self._general.append(place)
             return
-        for name in rule.policy.names():
-            self._forbidden.setdefault(name, rule)
+        for key in keys:
+            self._named.setdefault(key, []).append(place)
 
-    def _forbidding(self, upstream: str, tool: str) -> _Rule | None:
-        qualified = f"{upstream}.{tool}"
-        rule = self._forbidden.get(tool) or self._forbidden.get(qualified)
-        if rule is not None:
-            return rule
-        for names, sparing in self._spared:
-            if tool not in names and qualified not in names:
-                return sparing
-        return None
+    def _concerned(self, upstream: str, tool: str) -> _Concerned:
+        known = self._known.get((upstream, tool))
+        if known is None:
+            if len(self._known) >= CONCERNED_MAX:
+                self._known.clear()
+            known = self._known[upstream, tool] = self._sought(upstream, tool)
+        return known
+
+    def _sought(self, upstream: str, tool: str) -> _Concerned:
+        named = [place for key in keys_of(upstream, tool) for place in self._named.get(key, ())]
+        found = [self._all[place] for place in sorted({*self._general, *named})]
+        return _Concerned(
+            tuple(each for each in found if not each.shadow),
+            tuple(each for each in found if each.shadow),
+            tuple(meter for meter in self._meters if measures(meter, upstream, tool)),
+        )
+
+
+class _Found:
+    """What the policies that do not deny make of a call, together."""
+
+    __slots__ = ("allowed_by", "holds", "pending", "valid_until")
+
+    def __init__(self) -> None:
+        self.pending: list[Pending] = []
+        self.holds: list[Holding] = []
+        self.allowed_by: Remark | None = None
+        self.valid_until: Micros | None = None
+
+    def add(self, policy_id: str, verdict: Verdict) -> None:
+        if verdict.pending is not None:
+            self.pending.append(verdict.pending)
+        elif verdict.holding is not None:
+            self.holds.append(verdict.holding)
+        elif verdict.allowance and self.allowed_by is None:
+            self.allowed_by = Remark(policy_id, verdict.allowance)
+        until = verdict.valid_until
+        if until is not None and (self.valid_until is None or until < self.valid_until):
+            self.valid_until = until
+
+
+def _shadowed(shadows: Iterable[_Compiled], facts: Facts) -> tuple[tuple[Remark, ...], tuple[Pending, ...]]:
+    """Return what policies in shadow mode would have done, and what they might do by rows."""
+    remarks: list[Remark] = []
+    pending: list[Pending] = []
+    for each in shadows:
+        verdict = each.examine(facts)
+        if verdict.pending is not None:
+            pending.append(msgspec.structs.replace(verdict.pending, shadow=True))
+        elif verdict.denial or verdict.holding is not None:
+            reason = verdict.denial or (verdict.holding.reason if verdict.holding else "")
+            remarks.append(Remark(each.policy_id, reason))
+    return tuple(remarks), tuple(pending)

@@ -38,12 +38,12 @@ class OpenHours:
         now_open = self.is_open(at)
         instant, horizon = at, at + SEARCH_DAYS * DAY
         while instant < horizon:
-            instant = self._next_candidate(instant)
+            instant = self.next_hour(instant)
             if self.is_open(instant) != now_open:
                 return instant
         return horizon
 
-    def _next_candidate(self, at: Micros) -> Micros:
+    def next_hour(self, at: Micros) -> Micros:
         """Return the next full hour by the zone's clock, or the change of that clock if it comes before."""
         offset = _offset(self._zone, at)
         full_hour = at + HOUR - (at + offset) % HOUR

@@ -2,17 +2,22 @@
 
 from typing import Any
 
+import msgspec
+
 from haldir.policy.fields import SHOWN_CHARS, Fields, InvalidPolicy, suggestion
 from haldir.policy.kinds.allow_list import AllowList
 from haldir.policy.kinds.block_tool import BlockTool
 from haldir.policy.kinds.deny_list import DenyList
 from haldir.policy.kinds.rate_limit import RateLimit
+from haldir.policy.kinds.require_approval import RequireApproval
+from haldir.policy.kinds.rule import Rule
 from haldir.policy.kinds.spend_limit import SpendLimit
 from haldir.policy.kinds.time_window import TimeWindow
-from haldir.policy.policy import Policy
+from haldir.policy.policy import MODES, Policy
 
 KINDS: dict[str, type[Policy]] = {
-    kind.KIND: kind for kind in (AllowList, BlockTool, DenyList, RateLimit, SpendLimit, TimeWindow)
+    kind.KIND: kind
+    for kind in (AllowList, BlockTool, DenyList, RateLimit, RequireApproval, Rule, SpendLimit, TimeWindow)
 }
 
 
@@ -31,4 +36,7 @@ def parse(definition: Any) -> Policy:
             "/type",
         )
     members = {name: value for name, value in definition.items() if name != "type"}
-    return KINDS[kind].read(Fields(kind, KINDS[kind].__struct_encode_fields__, members))
+    fields = Fields(kind, KINDS[kind].__struct_encode_fields__, members)
+    mode = fields.word("mode", MODES, "enforce")
+    policy = KINDS[kind].read(fields)
+    return policy if mode == policy.mode else msgspec.structs.replace(policy, mode=mode)

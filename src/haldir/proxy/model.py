@@ -152,6 +152,16 @@ class RateWindow(Row, frozen=True):
     counts: tuple[tuple[int, int], ...] = ()
 
 
+class UsageWindow(Row, frozen=True):
+    """What a meter of rules shows for one holder: (bucket, amount) pairs, oldest first; `meter` is its name."""
+
+    TABLE: ClassVar[Table] = Table("usage_window", key=("meter", "holder"))
+
+    meter: str
+    holder: str
+    counts: tuple[tuple[int, int], ...] = ()
+
+
 class Call(Row, frozen=True):
     """One admitted tool call. Open until it is settled; never guessed."""
 

@@ -123,6 +123,8 @@ def _print_entry(entry: Json) -> None:
     who = " ".join(filter(None, (entry["agent_id"], entry["session_id"])))
     number = int(entry["entry_id"].removeprefix("aud_"))
     click.echo(plain(f"{number:>6}  {moment(entry['timestamp'])}  {what}{cost}  {who}  {verdict}{by}{flag}"))
+    for remark in entry["remarks"]:
+        click.echo(plain(f"{'':>6}  {remark}"))
 
 
 def _print_spend(answer: Json) -> None:

@@ -4,8 +4,9 @@ import msgspec
 
 from haldir.faces.mcp.hop import Asker
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers, key_covers
+from haldir.gate.scopes import key_covers
 from haldir.kernel.errors import Refused
+from haldir.kernel.scopes import covers
 from haldir.operations.acting import acting_session, in_living_session
 from haldir.operations.authenticate import authenticate, require_scope
 from haldir.operations.caller import Caller

@@ -12,8 +12,8 @@ from msgspec import Raw
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.joined_names import joined_name
 from haldir.gate.model import Session
-from haldir.gate.scopes import covers
 from haldir.kernel.errors import UpstreamError
+from haldir.kernel.scopes import covers
 from haldir.operations.books import KnownUpstream
 from haldir.operations.context import Context
 from haldir.operations.upstreams import upstreams_of

@@ -4,11 +4,12 @@ import msgspec
 
 from haldir.gate.commands import CreateAgent, RevokeAgent
 from haldir.gate.model import Agent
-from haldir.gate.scopes import covers, parse_session_scopes
+from haldir.gate.scopes import parse_session_scopes
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.money import wire_amount
+from haldir.kernel.scopes import covers
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context

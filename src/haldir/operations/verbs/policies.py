@@ -10,9 +10,11 @@ from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed_result
-from haldir.operations.policies import read_snapshot
+from haldir.operations.policies import read_policies, read_snapshot
 from haldir.operations.policy_changes import NAME, RESERVED, split_name
+from haldir.operations.policy_lint import lint_definitions
 from haldir.operations.wire import WholeBody
+from haldir.policy.fields import InvalidPolicy
 from haldir.policy.parse import parse
 from haldir.policy.policy import Policy
 from haldir.proxy.model import PastPolicy, StoredPolicy
@@ -23,6 +25,13 @@ class AddPolicyRequest(WholeBody, frozen=True):
     """`type`, and the fields of that kind: docs/policies.md lists them. With `name` the policy goes by that name."""
 
 
+class PolicyWarning(msgspec.Struct, frozen=True):
+    """What a policy that stands may not do as its author thinks; `pointer` leads to where it says so."""
+
+    pointer: str
+    message: str
+
+
 class PolicyAdded(msgspec.Struct, frozen=True):
     """`version` counts the changes to the tenant's policies; entries name the one that decided."""
 
@@ -30,6 +39,7 @@ class PolicyAdded(msgspec.Struct, frozen=True):
     type: str
     policy_id: str
     version: int
+    warnings: list[PolicyWarning]
 
 
 class ListPoliciesRequest(msgspec.Struct, frozen=True):
@@ -59,17 +69,19 @@ async def add_policy(ctx: Context, caller: Caller, request: AddPolicyRequest) ->
     name, definition = split_name(request.body)
     policy = parse(definition)
     op_id = ctx.new_op()
+    policy_id = name or ids.policy_id(op_id)
+    warnings = await _warnings(ctx, caller, policy_id, policy)
     part = (await ctx.keyring.tenant(caller.tenant)).seal(policy.encoded(), "policy")
     command = AddPolicy(
         op_id=op_id,
         asked_by=caller.credential,
-        policy_id=name or ids.policy_id(op_id),
+        policy_id=policy_id,
         policy_kind=policy.KIND,
         definition_digest=part.digest,
     )
     changed = await allowed_result(ctx, caller.tenant, command, PolicyChanged, [part])
     ctx.policies.forget(caller.tenant)
-    return PolicyAdded(True, policy.KIND, command.policy_id, changed.epoch)
+    return PolicyAdded(True, policy.KIND, command.policy_id, changed.epoch, warnings)
 
 
 async def list_policies(ctx: Context, caller: Caller, _request: ListPoliciesRequest) -> PoliciesListed:
@@ -91,6 +103,17 @@ def shown_policy(stored: StoredPolicy | PastPolicy, policy: Policy) -> dict[str,
     named = {} if stored.id.startswith(RESERVED) else {NAME: stored.id}
     known = {"policy_id": stored.id, "created_at": unix_seconds(stored.created_at)}
     return {**known, **named, **msgspec.json.decode(policy.encoded())}
+
+
+async def _warnings(ctx: Context, caller: Caller, policy_id: str, policy: Policy) -> list[PolicyWarning]:
+    """Return what is odd with a policy beside those that stand. Raises InvalidPolicy if it is more than odd."""
+    standing = await read_policies(ctx.store, ctx.keyring, caller.tenant)
+    definitions = [*((stored.id, each.definition()) for stored, each in standing), (policy_id, policy.definition())]
+    found = [each for each in await lint_definitions(ctx, caller.tenant, definitions) if each.policy == policy_id]
+    for finding in found:
+        if finding.severity == "error":
+            raise InvalidPolicy(finding.message, finding.pointer)
+    return [PolicyWarning(each.pointer, each.message) for each in found]
 
 
 OPERATIONS = (

@@ -4,10 +4,11 @@ from typing import Literal
 
 import msgspec
 
-from haldir.gate.scopes import check_session_scope, covers
+from haldir.gate.scopes import check_session_scope
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.ids import UPSTREAM_NAME_CHARS_MAX, is_upstream_name
+from haldir.kernel.scopes import covers
 from haldir.kernel.secret import Secret
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import McpTool, Operation

@@ -5,11 +5,12 @@ import msgspec
 from haldir.gate.commands import RevokeSession
 from haldir.gate.model import Session
 from haldir.gate.queries import sessions_below
-from haldir.gate.scopes import covers, parse_session_scopes
+from haldir.gate.scopes import parse_session_scopes
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound, Refused
 from haldir.kernel.money import wire_amount
+from haldir.kernel.scopes import covers
 from haldir.ledger.model import Budget
 from haldir.operations.authenticate import require_scope
 from haldir.operations.caller import Caller

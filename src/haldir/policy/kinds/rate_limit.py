@@ -6,7 +6,7 @@ from haldir.kernel.strict_json import Number
 from haldir.policy.facts import Facts
 from haldir.policy.fields import Fields
 from haldir.policy.judgement import Pending, RateAbove
-from haldir.policy.policy import CallPolicy, Examine, Finding
+from haldir.policy.policy import CallPolicy, Examine, Verdict
 
 CALLS_MAX = 1_000_000  # More than one tenant's log takes in a minute: a limit above it could never fire.
 HOLDERS = ("session", "agent", "tenant")
@@ -28,9 +28,9 @@ class RateLimit(CallPolicy, frozen=True):
     def compiled(self, policy_id: str) -> Examine:
         calls = "call" if self.max_per_minute == 1 else "calls"
         reason = f"Policy {policy_id} (rate_limit) allows {self.max_per_minute} {calls} a minute per {self.per}."
-        finding = Finding(pending=Pending(policy_id, reason, RateAbove(policy_id, self.per, self.max_per_minute)))
+        finding = Verdict(pending=Pending(policy_id, reason, RateAbove(policy_id, self.per, self.max_per_minute)))
 
-        def examine(_facts: Facts) -> Finding:
+        def examine(_facts: Facts) -> Verdict:
             return finding
 
         return examine

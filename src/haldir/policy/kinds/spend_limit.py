@@ -8,7 +8,7 @@ from haldir.kernel.money import BadAmount, format_amount, parse_amount
 from haldir.kernel.strict_json import Number
 from haldir.policy.facts import Facts
 from haldir.policy.fields import Fields
-from haldir.policy.policy import PASSED, CallPolicy, Examine, Finding
+from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict
 
 AMOUNT = "amount"
 
@@ -31,16 +31,16 @@ class SpendLimit(CallPolicy, frozen=True):
         name = f"Policy {policy_id} (spend_limit)"
         most = format_amount(self.max_micros)
 
-        def examine(facts: Facts) -> Finding:
+        def examine(facts: Facts) -> Verdict:
             if AMOUNT not in facts.arguments:
                 return PASSED
             value = facts.arguments[AMOUNT]
             try:
                 micros = parse_amount(value.text if isinstance(value, Number) else "")
             except BadAmount as fault:
-                return Finding(f"{name} cannot read the argument 'amount': it {fault}.")
+                return Verdict(f"{name} cannot read the argument 'amount': it {fault}.")
             if micros > self.max_micros:
-                return Finding(f"{name} allows an amount of at most {most}, not {format_amount(micros)}.")
+                return Verdict(f"{name} allows an amount of at most {most}, not {format_amount(micros)}.")
             return PASSED
 
         return examine

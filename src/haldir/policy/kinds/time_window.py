@@ -7,7 +7,7 @@ from haldir.kernel.strict_json import Number
 from haldir.policy.facts import Facts
 from haldir.policy.fields import SHOWN_CHARS, Fields, InvalidPolicy, suggestion
 from haldir.policy.hours import DAY_HOURS, WEEKDAYS, OpenHours
-from haldir.policy.policy import PASSED, CallPolicy, Examine, Finding
+from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict
 from haldir.policy.zones import zone_named, zone_names
 
 
@@ -51,11 +51,11 @@ class TimeWindow(CallPolicy, frozen=True):
         since = until = 0  # What was found holds from `since` until `until`: at first, at no instant.
         finding = PASSED
 
-        def examine(facts: Facts) -> Finding:
+        def examine(facts: Facts) -> Verdict:
             nonlocal since, until, finding
             if not since <= facts.at < until:
                 since, until = facts.at, hours.next_change(facts.at)
-                finding = Finding("" if hours.is_open(since) else denial, valid_until=until)
+                finding = Verdict("" if hours.is_open(since) else denial, valid_until=until)
             return finding
 
         return examine

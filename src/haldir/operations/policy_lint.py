@@ -1,0 +1,37 @@
+"""Definitions of policies looked over against the tools that a tenant's upstreams really have."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from haldir.kernel import strict_json
+from haldir.kernel.ids import TenantId
+from haldir.operations.books import KnownUpstream
+from haldir.operations.context import Context
+from haldir.operations.upstreams import discover, upstreams_of
+from haldir.policy.lint import Catalogue, Definition, Finding, Schemas, lint
+
+ASK_SECONDS = 5  # An upstream that takes longer to list its tools counts as not connected.
+
+
+async def lint_definitions(ctx: Context, tenant: TenantId, definitions: Sequence[Definition]) -> list[Finding]:
+    """Return what is wrong or odd with definitions that are to stand together, each with the name it goes by."""
+    known = await upstreams_of(ctx, tenant)
+    schemas = await asyncio.gather(*(_schemas(ctx, tenant, each) for each in known.values()))
+    return lint(definitions, Catalogue(dict(zip(known, schemas, strict=True))))
+
+
+async def _schemas(ctx: Context, tenant: TenantId, known: KnownUpstream) -> Schemas | None:
+    """Return the input schemas of an upstream's tools; None if it cannot be asked."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            discovery = await discover(ctx, tenant, known)
+    except TimeoutError:
+        return None
+    if discovery.error and not discovery.definitions:
+        return None
+    return {name: _tree(bytes(each.input_schema)) for name, each in discovery.definitions.items()}
+
+
+def _tree(schema: bytes) -> Any:
+    return strict_json.decode(schema)
