@@ -12,15 +12,11 @@ from typing import Any
 
 import pytest
 
-from court import Court
 from haldir.app import open_context, wall_clock
-from haldir.kernel import ids
 from haldir.kernel.clock import DAY, Micros
-from haldir.kernel.ids import OpId
 from haldir.kernel.secret import Secret
-from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, part_name, parts_of
+from haldir.operations.payload_commands import part_name, parts_of
 from haldir.operations.payloads import HELD_DAYS, RESULT_BYTES_MAX
-from haldir.policy.judgement import Judgement
 from haldir.settings import Settings
 from haldir.storage.postgres import PostgresEngine
 from haldir.storage.rows import Part
@@ -360,57 +356,3 @@ def test_more_than_one_entry_holds_is_erased_in_one_round(
     place.ahead = 31 * DAY
     assert {part.digest for part in place.swept()} == {*parts_of(calls[3]), *parts_of(calls[4])}
     assert place.swept() == []
-
-
-@pytest.fixture
-def court(runner: asyncio.Runner) -> Court:
-    """A session `s` that may call the tools of the upstream `shop`."""
-    court = Court(runner)
-    court.session("s", "execute")
-    court.upstream("shop", "buy")
-    return court
-
-
-def test_reading_and_erasing_are_about_the_call_and_erase_nothing_else(court: Court) -> None:
-    call = ids.call_id(OpId(court.op()))
-    court.admit("s", call_id=call)
-    names = [*parts_of(call), "other", *parts_of("call_other"), *parts_of("call_third")]
-    parts = [Part(name, 1, b"sealed") for name in names]
-    court.apply(ReadPayload(op_id=court.op(), call_id="call_other"), parts)
-    read = court.apply(ReadPayload(op_id=court.op(), call_id=call))
-    assert court.entry(read)[1].about.tool == "buy"
-    erased = court.apply(ErasePayload(op_id=court.op(), call_id=call))
-    assert (court.entry(erased)[1].about.tool, court.entry(erased)[1].about.session_id) == ("buy", "s")
-    assert {part.digest for part in court.rows(Part)} == {*names[2:]}
-    court.apply(ExpirePayloads(op_id=court.op(), calls=("call_other", "call_third")))
-    assert {part.digest for part in court.rows(Part)} == {"other"}
-    assert court.apply(ErasePayload(op_id=court.op(), call_id=call)).allowed  # Erased twice is erased.
-
-
-@pytest.mark.parametrize(
-    ("fields", "kept"),
-    [
-        ({}, True),
-        ({"judgement": Judgement(0, "p", "No.")}, True),
-        ({"fault": ("secret_reference", "No.")}, False),
-        ({"judgement": Judgement(1)}, False),
-        ({"tool": "none"}, False),
-        ({"upstream": "none"}, False),
-    ],
-    ids=str,
-)
-def test_what_came_along_is_kept_with_what_is_let_through_and_what_policies_refuse(
-    court: Court,
-    fields: dict[str, Any],
-    kept: bool,  # noqa: FBT001 - pytest hands it over by name.
-) -> None:
-    court.admit("s", parts=[Part("arguments", 1, b"sealed")], details_digest="arguments", **fields)
-    assert [part.digest for part in court.rows(Part)] == ["arguments"] * kept
-
-
-def test_a_call_is_named_by_its_op_id_and_leads_back_to_it() -> None:
-    op_id = ids.op_id(1_800_000_000_000_000, b"\xff\x00abcdefg")
-    call_id = ids.call_id(op_id)
-    assert ids.op_of_call(call_id) == op_id
-    assert ids.op_of_call(call_id[:-1] + chr(ord(call_id[-1]) + 1)) is None
-    assert ids.op_of_call(ids.session_id(op_id)) is None
