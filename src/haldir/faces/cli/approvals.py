@@ -4,17 +4,22 @@ from typing import Any
 
 import click
 
+from haldir.faces.cli.approval_card import exact, print_approval
+from haldir.faces.cli.approvals_watch import watch
 from haldir.faces.cli.arguments import Amount, Seconds, given, listed, parse_member, quoted
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
-from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
+from haldir.faces.cli.screen import amount, moment, plain, print_table
+from haldir.kernel import strict_json
 
 KINDS = ("spend_over", "tool_blocked", "destructive", "all")
-TIMES = ("created_at", "expires_at", "decided_at", "used_at")
 
 
 @click.group()
 def approvals() -> None:
     """What waits for a person, and the rules that hold it."""
+
+
+approvals.add_command(watch)
 
 
 @approvals.command("list")
@@ -32,7 +37,11 @@ def list_pending(remote: Remote, agent_id: str | None, limit: int) -> None:
 @speaks_rest
 def show(remote: Remote, approval_id: str, wait: int | None) -> None:
     """Show one approval: what it is for, and how it stands."""
-    remote.show(remote.get(f"/v1/approvals/{quoted(approval_id)}", wait=wait), _print_approval)
+    approval = exact(remote, f"/v1/approvals/{quoted(approval_id)}", wait=wait)
+    if remote.as_json:
+        click.echo(strict_json.encode(approval).decode())
+    else:
+        print_approval(approval)
 
 
 @approvals.command()
@@ -142,10 +151,6 @@ def _print_approved(answer: Json) -> None:
         click.echo(f"Your word counts for {approval_id}; {answer['missing']} more must approve.")
     else:
         click.echo(f"Approval {approval_id} is given.")
-
-
-def _print_approval(approval: Json) -> None:
-    print_fields((name, moment(value) if name in TIMES else value) for name, value in approval.items())
 
 
 def _print_pending(answer: Json) -> None:
