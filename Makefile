@@ -46,6 +46,7 @@ bench: setup
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/relay.py
 	$(BIN)/python bench/rest.py
+	$(BIN)/python bench/webhooks.py
 	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/growth.py postgres 1000 100000
 

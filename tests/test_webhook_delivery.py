@@ -44,6 +44,7 @@ from haldir.webhooks.model import WebhookProgress
 from haldir.webhooks.outbox import LEASE_SECONDS, Outbox
 from haldir.webhooks.sender import Sender
 from haldir.workers.deliver import KEPT_DAYS
+from haldir.workers.endpoint import ATTEMPTS_A_TURN
 from receiver import Delivery, Reply, receiving
 from upstreams.serving import free_port
 from webhook_scene import Scene, played
@@ -285,6 +286,17 @@ def test_a_removed_endpoint_is_told_nothing_more_and_forgotten(settings: Setting
             assert len(receiver.came) == 1
             assert await scene.ctx.store.load(scene.caller.tenant, WebhookProgress, (), [()]) == []
             assert [attempt.webhook_url for attempt in await scene.attempts()] == [""]
+
+    played(settings, story)
+
+
+def test_what_piled_up_is_delivered_at_once_however_much_it_is(settings: Settings) -> None:
+    async def story(scene: Scene) -> None:
+        with receiving() as receiver:
+            await scene.register(receiver)
+            told = [await scene.trigger() for _ in range(2 * ATTEMPTS_A_TURN + 1)]
+            await scene.deliver()
+            assert receiver.event_ids == told
 
     played(settings, story)
 

@@ -114,8 +114,11 @@ class Deliverer:
     async def _serve(self, endpoint: Endpoint, address: Address, size: int) -> None:
         """Serve an endpoint; whatever goes wrong with it, others are served and it is looked at again."""
         try:
-            async with self._places:
-                self._naps[address] = Nap(size, await endpoint.serve())
+            until = None
+            while until is None and not self._means.stopping:
+                async with self._places:  # Taken anew for each turn: who waits for a place gets one in between.
+                    until = await endpoint.serve()
+            self._naps[address] = Nap(size, until or 0)
         except HaldirError as error:
             particulars = {"tenant": address[0], "webhook": address[1], "code": error.code, "error": error.message}
             _log.warning("webhook_not_served", extra={"event": particulars})

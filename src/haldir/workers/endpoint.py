@@ -16,7 +16,7 @@ from haldir.webhooks.commands import DisableWebhook
 from haldir.webhooks.events import Event
 from haldir.webhooks.model import Webhook, WebhookDelivery, WebhookProgress
 from haldir.webhooks.outbox import Outbox
-from haldir.webhooks.queries import due_retry, event_at, news_from, owing, place_behind, progress_of
+from haldir.webhooks.queries import News, due_retry, event_at, news_from, owing, place_behind, progress_of
 from haldir.webhooks.sent import Sent
 from haldir.webhooks.turn import Choice, Front, Owed, Probe, Step, after, attempt_of, is_hopeless, may_probe
 from haldir.workers.carrier import Carrier, Parcel
@@ -25,6 +25,8 @@ LOOK_SECONDS = 5.0  # An idle endpoint is looked at this often even if nothing w
 ATTEMPTS_A_TURN = 100  # Then others get the place, if there are more endpoints than places.
 NEWS_ENTRIES = 64  # Entries read at once: at most some megabytes.
 SKIPPED_PLACES_MAX = 1 << 16  # Events nobody wanted that are passed over again after a restart.
+
+NOTHING_READ = News([], 0, more=False)
 
 Chance = Callable[[], float]
 
@@ -50,9 +52,13 @@ class Endpoint:
         self._means, self._ctx, self._outbox = means, means.ctx, means.outbox
         self._tenant, self._id = tenant, webhook_id
         self._seen_to = 0  # No event before this place is for it, beyond those that are owed.
+        self._read_from, self._read = 0, NOTHING_READ  # During a turn: what was read of the log, which only grows.
 
-    async def serve(self) -> Micros:
-        """Deliver what is due; return when to look again, should nothing happen before."""
+    async def serve(self) -> Micros | None:
+        """Deliver what is due, as much as a turn takes; return when to look again, should nothing happen before.
+
+        None: at once, for there is more.
+        """
         now = self._ctx.clock()
         webhook = await self._webhook()
         begun = await self._begun(webhook) if webhook else None
@@ -64,9 +70,12 @@ class Endpoint:
         if progress is None:  # Another replica serves it.
             return now + round(LOOK_SECONDS * SECOND)
         progress = await self._take_turns(progress)
+        self._read = NOTHING_READ
         if progress is None:
             return now
         await self._outbox.release(self._tenant, progress)
+        if await self._choose(webhook, progress, owed_first=True) is not None:
+            return None
         return await self._next_look(progress, self._ctx.clock())
 
     async def _take_turns(self, progress: WebhookProgress | None) -> WebhookProgress | None:
@@ -109,12 +118,18 @@ class Endpoint:
         at = max(place, self._seen_to)
         more = True
         while more and len(found) < count:
-            news = await news_from(self._ctx.store, self._tenant, at, NEWS_ENTRIES)
-            found += [event for event in news.events if event.heard_as(webhook.id, webhook.events)]
+            news = await self._news(at)
+            found += [each for each in news.events if each.place >= at and each.heard_as(webhook.id, webhook.events)]
             at, more = news.then, news.more
         if count == 1:
             self._seen_to = found[0].place if found else at
         return found[:count]
+
+    async def _news(self, place: int) -> News:
+        """Return what follows in the log: many events at once, of which one after another is wanted."""
+        if not self._read_from <= place < self._read.then:
+            self._read_from, self._read = place, await news_from(self._ctx.store, self._tenant, place, NEWS_ENTRIES)
+        return self._read
 
     async def _probe(
         self, webhook: Webhook, progress: WebhookProgress, front: Event, sent: Sent
