@@ -105,7 +105,7 @@ def test_the_mouse_approves(haldir: Haldir, key: str, tabs: Tabs) -> None:
     approval_id = held(haldir)
     page = tabs.open(key=key)
     page.get_by_role("button", name="Approve Payment of 20.00 USD").click()
-    expect(page.locator(".told")).to_have_text(f"Approved {approval_id}. It lets exactly that through, once.")
+    expect(page.locator(".told")).to_have_text(f"Approved, for this one time: Payment of 20.00 USD ({approval_id}).")
     expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
     assert (shown(haldir, approval_id)["status"], shown(haldir, approval_id)["decided_by"]) == (
         "approved",
@@ -119,13 +119,10 @@ def test_the_keyboard_alone_denies_with_a_note(haldir: Haldir, key: str, tabs: T
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    for name in ("Payment of 20.00 USD", None, None, "Note optional Payment of 20.00 USD"):
-        page.keyboard.press("Tab")
-        if name:
-            assert (
-                page.evaluate("document.activeElement.labels?.[0]?.textContent || document.activeElement.textContent")
-                == name
-            )
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Payment of 20.00 USD")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Note")).to_be_focused()
     page.keyboard.type("Too dear.")
     page.keyboard.press("Enter")
     page.keyboard.type("Ask again.")
@@ -223,7 +220,7 @@ def test_without_scripts_everything_works_after_a_reload(haldir: Haldir, key: st
     expect(page.get_by_text("59 min left")).to_be_visible()
     page.get_by_label("Note").fill("fine")
     page.get_by_role("button", name="Approve").click()
-    expect(page.locator(".told")).to_contain_text(f"Approved {approval_id}.")
+    expect(page.locator(".told")).to_contain_text(f"({approval_id}).")
     assert shown(haldir, approval_id)["decision_note"] == "fine"
 
 

@@ -366,10 +366,12 @@ def test_a_decision_counts_once_and_says_what_it_did(haldir: Haldir, person: Per
     approved = person.send(f"/approvals/{yes}/approve", note="as agreed")
     assert approved.headers["location"] == "/approvals"
     told = text(person.follow(approved))
-    assert f"Approved {yes}." in told
+    assert f"Approved, for this one time: Payment of 20.00 USD ({yes})." in told
     assert f'id="{yes}"' not in told
-    assert f"Approved {yes}." not in text(person.get("/approvals"))
-    assert f"Denied {no}." in text(person.follow(person.send(f"/approvals/{no}/deny", note="too\r\nmuch")))
+    assert "Approved, for" not in text(person.get("/approvals"))
+    assert f"Denied: Payment of 30.00 USD ({no})." in text(
+        person.follow(person.send(f"/approvals/{no}/deny", note="too\r\nmuch"))
+    )
     shown = [haldir.get(f"/v1/approvals/{each}").body for each in (yes, no)]
     assert [each["status"] for each in shown] == ["approved", "denied"]
     assert [each["decided_by"] for each in shown] == [f"key:{key[:12]}"] * 2
@@ -411,7 +413,7 @@ def test_four_eyes_and_two_approvers_hold_on_the_page_as_by_rest(haldir: Haldir,
     assert status(haldir, approval_id) == "pending"
     second = Person(haldir)
     second.sign_in(new_key(haldir, "approvals:write"))
-    assert f"Approved {approval_id}." in text(second.follow(second.send(f"/approvals/{approval_id}/approve")))
+    assert f"({approval_id})." in text(second.follow(second.send(f"/approvals/{approval_id}/approve")))
     haldir.delete(f"/v1/approvals/rules/{rule['rule_id']}")
 
 

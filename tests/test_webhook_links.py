@@ -150,7 +150,7 @@ def test_a_link_shows_what_it_does_and_does_it_only_when_its_button_is_pressed(
         assert path.rpartition("/")[2] not in page
     assert approval(haldir, approval_id)["status"] == "pending"
     done = follow(visitor, approve, "go+ahead")
-    assert (done.status, said(done)) == (200, f"Approved {approval_id}. It lets exactly that through, once.")
+    assert (done.status, said(done)) == (200, f"Approved, for this one time: {approval_id}.")
     now = approval(haldir, approval_id)
     assert (now["status"], now["decided_by"], now["decision_note"]) == ("approved", f"link:{number}", "go ahead")
     for path in (approve, deny):
@@ -165,7 +165,7 @@ def test_a_link_that_denies_denies(haldir: Haldir, channel: Receiver, visitor: P
     number = webhooks(url=channel.url, format="teams")
     approval_id = held(haldir)
     approve, deny = links(channel)
-    assert said(follow(visitor, deny)) == f"Denied {approval_id}. It stays denied."
+    assert said(follow(visitor, deny)) == f"Denied: {approval_id}."
     assert approval(haldir, approval_id)["decided_by"] == f"link:{number}"
     assert said(visitor.get(approve)) == (
         f"This link was used, or another of the same message: link:{number} has denied it."

@@ -1,5 +1,6 @@
 """The pages about approvals: those that wait, and each one for itself, with what became of it."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -65,7 +66,7 @@ class ApprovalPages(msgspec.Struct, frozen=True):
         main = h(
             "div",
             h("p", h("a", "All that wait", href="/approvals"), class_="back"),
-            whole(approval, view),
+            await asyncio.to_thread(whole, approval, view),  # Arguments of a megabyte would keep everybody waiting.
             history(approval, view),
             particulars(approval, view),
             id=STAMPED,

@@ -3,8 +3,10 @@
 import msgspec
 
 from haldir.faces.web.approval_pages import ApprovalVerbs
+from haldir.faces.web.shown import title_of
 from haldir.faces.web.visits import Told, Visitor
 from haldir.kernel.errors import HaldirError, Refused, Unauthenticated
+from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.authenticate import authorize
 from haldir.operations.context import Context
 from haldir.operations.verbs.approvals import Approved
@@ -28,13 +30,23 @@ class Decisions(msgspec.Struct, frozen=True):
         except HaldirError as error:
             reason = error.reason if isinstance(error, Refused) else error.message
             return Told(f"Not decided. {reason}", good=False)
-        return told_of(decided, approval_id)
+        return told_of(decided, await self._title(visitor, approval_id))
+
+    async def _title(self, visitor: Visitor, approval_id: str) -> str:
+        """Return what was decided, in words; after the decision, which nothing here may undo."""
+        try:
+            request = decode_request(self.verbs.get.request, {}, {"request_id": approval_id})
+            shown = await self.verbs.get.run(self.ctx, visitor.caller, request)
+        except HaldirError:
+            return approval_id
+        assert isinstance(shown, ApprovalShown)
+        return f"{title_of(shown)} ({approval_id})"
 
 
-def told_of(decided: msgspec.Struct, approval_id: str) -> Told:
+def told_of(decided: msgspec.Struct, what: str) -> Told:
     """Return what to say of a decision that counts."""
     if not isinstance(decided, Approved):
-        return Told(f"Denied {approval_id}. It stays denied.", good=True)
+        return Told(f"Denied: {what}.", good=True)
     if decided.missing:
-        return Told(f"Your approval of {approval_id} counts; {decided.missing} more must approve.", good=True)
-    return Told(f"Approved {approval_id}. It lets exactly that through, once.", good=True)
+        return Told(f"Your approval counts, and {decided.missing} more must approve: {what}.", good=True)
+    return Told(f"Approved, for this one time: {what}.", good=True)

@@ -8,8 +8,6 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Number
 
@@ -26,9 +24,9 @@ def legible(text: str) -> str:
     return "".join(map(_seen, text))
 
 
-def pretty(raw: msgspec.Raw) -> str:
+def pretty(raw: bytes) -> str:
     """Return JSON on lines, with numbers as they were written."""
-    return _pretty(strict_json.decode(bytes(raw)), "")
+    return _pretty(strict_json.decode(raw), "")
 
 
 def clock_time(unix_seconds: float) -> str:

@@ -58,7 +58,13 @@ class PlainPages(msgspec.Struct, frozen=True):
         said = error.reason if isinstance(error, Refused) else error.message
         return self.frame.page(
             title,
-            h("section", h("h1", title), h("p", legible(said)), h("p", h("a", "To the approvals", href=HOME))),
+            h(
+                "section",
+                h("h1", title),
+                h("p", legible(said)),
+                h("p", h("a", "To the approvals", href=HOME)),
+                class_="plain",
+            ),
             visitor=visitor,
         )
 

@@ -15,15 +15,18 @@ from haldir.kernel.money import MICROS, format_amount
 from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.verbs.approvals import NOTE_CHARS_MAX
 
-BRIEF_CHARS_MAX = 6000  # Of arguments in a list: a screen or two. The approval's own page has all of them.
+BRIEF_CHARS_MAX = 6000  # Of JSON in a list: a screen or two. The approval's own page has all of it.
 NOTHING = b"null"
 EFFECTS = {
     "payment": "A payment, made once when its agent asks again.",
     "call": "This exact call, once.",
     "ask": "Nothing by itself: whoever asked reads the answer and acts on it.",
 }
-DETAILS = {"payment": "Payment", "call": "Arguments", "ask": "Details"}
 STATES = {"pending": "Waiting", "approved": "Approved", "denied": "Denied", "expired": "Expired"}
+
+
+class PaymentDetails(msgspec.Struct):
+    description: str = ""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -117,27 +120,40 @@ def _facts(approval: ApprovalShown, view: View) -> Element:
 
 def _asked(approval: ApprovalShown, chars_max: int | None) -> tuple[list[Node], bool]:
     """Return what was said of the request, and whether that is all of it."""
-    nodes: list[Node] = [_reason(approval)]
+    asks = approval.effect == "ask"
+    nodes: list[Node] = [_words(approval, approval.reason if asks else _description(approval))]
+    if approval.reason and not asks:
+        nodes.append(h("p", legible(approval.reason), class_="soft reason"))
+    details = NOTHING if approval.effect == "payment" else bytes(approval.details)
     complete = True
-    for name, raw in ((DETAILS[approval.effect], approval.details), ("Parameters", approval.params)):
-        if bytes(raw) == NOTHING:
-            continue
-        text = pretty(raw)
-        said = name
-        if chars_max is not None and len(text) > chars_max:
-            complete, said = False, f"{name}, the first {chars_max:,} of {len(text):,} characters"
-        nodes.append(h("details", h("summary", said), h("pre", text[:chars_max], tabindex="0"), open=True))
+    for name, raw in (("Details" if asks else "Arguments", details), ("Parameters", bytes(approval.params))):
+        if raw != NOTHING:
+            text, is_all = _json(raw, chars_max)
+            complete = complete and is_all
+            said = name if is_all else f"{name}, the first of {len(raw):,} bytes"
+            nodes.append(h("details", h("summary", said), h("pre", text, tabindex="0"), open=True))
     return nodes, complete
 
 
-def _reason(approval: ApprovalShown) -> Element | None:
-    """Return why it waits; what an agent says is marked as its words, or it could speak for Haldir."""
-    if not approval.reason:
+def _words(approval: ApprovalShown, words: str) -> Element | None:
+    """Return what an agent says, marked as its words: or it could speak for Haldir."""
+    if not words:
         return None
-    if approval.effect != "ask":
-        return h("p", legible(approval.reason), class_="soft reason")
-    words = h("p", h("bdi", legible(approval.reason)), class_="reason")
-    return h("blockquote", h("p", h("bdi", legible(approval.agent_id)), " says", class_="soft"), words)
+    says = h("p", h("bdi", legible(approval.agent_id)), " says", class_="soft")
+    return h("blockquote", says, h("p", h("bdi", legible(words)), class_="reason"))
+
+
+def _description(approval: ApprovalShown) -> str:
+    if approval.effect != "payment" or bytes(approval.details) == NOTHING:
+        return ""
+    return msgspec.json.decode(approval.details, type=PaymentDetails).description
+
+
+def _json(raw: bytes, chars_max: int | None) -> tuple[str, bool]:
+    """Return JSON on lines, or the first of it and False; nobody waits for the layout of what is cut off anyhow."""
+    if chars_max is not None and len(raw) > chars_max:
+        return legible(raw[:chars_max].decode(errors="replace")), False
+    return pretty(raw), True
 
 
 def _standing(approval: ApprovalShown, view: View) -> Element | None:

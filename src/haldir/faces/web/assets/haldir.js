@@ -29,7 +29,17 @@ function left(whole) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)} left` : `${minutes}:${two(rest)} left`;
 }
 
+function ago(whole) {
+  for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+    if (whole >= size) return `${Math.floor(whole / size)} ${unit} ago`;
+  }
+  return `${whole} s ago`;
+}
+
 function tick() {
+  for (const each of document.querySelectorAll(".facts time")) {
+    each.textContent = ago(Math.max(0, Math.floor(seconds() - Date.parse(each.dateTime) / 1000)));
+  }
   for (const each of document.querySelectorAll("[data-expires]")) {
     const whole = Math.max(0, Math.ceil(Number(each.dataset.expires) - seconds()));
     each.textContent = whole ? left(whole) : "Expired";
@@ -41,7 +51,7 @@ function tick() {
 function localise(root) {
   for (const each of root.querySelectorAll(".history time, dd time")) {
     each.title = each.textContent;
-    each.textContent = new Date(each.dateTime).toLocaleString();
+    each.textContent = new Date(each.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
   }
 }
 
