@@ -12,6 +12,8 @@ from harness.browser import PHONE, Tabs, chromium, overflow, violations
 from harness.databases import fresh_database
 from harness.haldir import Haldir
 from harness.threads import running_haldir
+from upstreams import sample
+from upstreams.serving import serving
 
 pytestmark = pytest.mark.xdist_group("browser")  # One browser, and no two of them at a time.
 
@@ -37,7 +39,8 @@ def browser(database: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def haldir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
-    with running_haldir(tmp_path_factory.mktemp("data")) as haldir:
+    with serving(sample.app(json_response=True)) as url, running_haldir(tmp_path_factory.mktemp("data")) as haldir:
+        haldir.rest("POST", "/v1/proxy/upstreams", {"name": "sample", "url": f"{url}/mcp"})
         haldir.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 10})
         yield haldir
 
@@ -71,6 +74,14 @@ def asked(haldir: Haldir, **said: Any) -> str:
     session = haldir.session(agent_id="buyer")
     body = {"session_id": session["session_id"], **said}
     return str(haldir.rest("POST", "/v1/approvals/request", body)["request_id"])
+
+
+def call(haldir: Haldir, amount: float) -> None:
+    session = haldir.session("execute", "spend", agent_id="caller", spend_limit=1000)
+    arguments = {"text": f"{amount} chairs", "amount": amount}
+    haldir.rest(
+        "POST", "/v1/proxy/call", {"tool": "sample.echo", "session_id": session["session_id"], "arguments": arguments}
+    )
 
 
 def shown(haldir: Haldir, approval_id: str) -> Any:
@@ -285,6 +296,8 @@ def pages_of(haldir: Haldir, page: Page) -> Iterator[str]:
         details={"long": "x" * 300, "list": [1, 2]},
     )
     haldir.post(f"/v1/approvals/{decided}/deny", {"note": "no", "decided_by": "Ada"})
+    for amount in (1, 25):
+        call(haldir, amount)
     for path in ("/approvals", f"/approvals/{waiting}", f"/approvals/{decided}", "/approvals/apr_none"):
         page.goto(path)
         yield path

@@ -7,7 +7,8 @@ import msgspec
 
 from haldir.faces.web.frame import Frame
 from haldir.faces.web.html import Element, Node, h
-from haldir.faces.web.shown import View, card, history, particulars, title_of, whole
+from haldir.faces.web.past import history, particulars
+from haldir.faces.web.shown import View, card, title_of, whole
 from haldir.faces.web.visits import Visitor
 from haldir.kernel.clock import unix_seconds
 from haldir.operations.approvals_shown import ApprovalShown
@@ -94,7 +95,8 @@ class ApprovalPages(msgspec.Struct, frozen=True):
 
 
 def _credentials(approval: ApprovalShown) -> set[str]:
-    return {approval.asked_by, approval.decided_by, *(vote.approved_by for vote in approval.votes)}
+    opened_by = (each.credential for each in approval.openers)
+    return {approval.asked_by, approval.decided_by, *opened_by, *(vote.approved_by for vote in approval.votes)}
 
 
 def _list(listed: PendingListed, count: int, view: View, before: str) -> Element:

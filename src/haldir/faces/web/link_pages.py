@@ -12,8 +12,9 @@ from haldir.faces.web.approval_pages import ApprovalVerbs
 from haldir.faces.web.decide import told_of
 from haldir.faces.web.frame import Frame
 from haldir.faces.web.html import Element, Node, h
+from haldir.faces.web.past import history
 from haldir.faces.web.reply import WebReply, page_reply
-from haldir.faces.web.shown import View, history, whole
+from haldir.faces.web.shown import View, whole
 from haldir.faces.web.visits import Told
 from haldir.kernel.clock import MINUTE, SECOND, Clock, unix_seconds
 from haldir.kernel.errors import NotFound, RateLimited, Refused

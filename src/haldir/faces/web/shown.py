@@ -3,30 +3,20 @@
 What is not shown whole cannot be decided where it is shown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
+from haldir.faces.web.asked import asked
 from haldir.faces.web.frame import form_token
 from haldir.faces.web.html import Element, Node, h
-from haldir.faces.web.legible import clock_time, iso_time, legible, pretty, span
+from haldir.faces.web.legible import clock_time, iso_time, legible, span
 from haldir.faces.web.visits import Visitor
 from haldir.kernel.money import MICROS, format_amount
 from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.verbs.approvals import NOTE_CHARS_MAX
 
-BRIEF_CHARS_MAX = 6000  # Of JSON in a list: a screen or two. The approval's own page has all of it.
-NOTHING = b"null"
-EFFECTS = {
-    "payment": "A payment, made once when its agent asks again.",
-    "call": "This exact call, once.",
-    "ask": "Nothing by itself: whoever asked reads the answer and acts on it.",
-}
 STATES = {"pending": "Waiting", "approved": "Approved", "denied": "Denied", "expired": "Expired"}
-
-
-class PaymentDetails(msgspec.Struct):
-    description: str = ""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -54,7 +44,7 @@ def amount_of(approval: ApprovalShown) -> str:
 
 def card(approval: ApprovalShown, view: View) -> Element:
     """Return an approval as one of a list."""
-    words, whole = _asked(approval, BRIEF_CHARS_MAX)
+    words, whole = asked(approval, brief=True)
     path = f"/approvals/{approval.request_id}"
     return h(
         "li",
@@ -75,7 +65,7 @@ def card(approval: ApprovalShown, view: View) -> Element:
 
 def whole(approval: ApprovalShown, view: View, decision: Element | None = None) -> Element:
     """Return an approval with everything there is to see of it; `decision` is the form, if not the usual one."""
-    words, _ = _asked(approval, None)
+    words, _ = asked(approval, brief=False)
     return h(
         "article",
         _head(approval, h("h1", title_of(approval), id="what")),
@@ -110,50 +100,17 @@ def _head(approval: ApprovalShown, heading: Element) -> Element:
 
 
 def _facts(approval: ApprovalShown, view: View) -> Element:
-    asked = h("time", f"{span(view.now - approval.created_at)} ago", datetime=iso_time(approval.created_at))
-    parts: list[Node] = [h("li", "asked by ", h("bdi", h("strong", legible(approval.agent_id)))), h("li", asked)]
+    since = h("time", f"{span(view.now - approval.created_at)} ago", datetime=iso_time(approval.created_at))
+    behind = legible(approval.openers[0].name) if approval.openers else ""
+    parts: list[Node] = [
+        h("li", "asked by ", h("bdi", h("strong", legible(approval.agent_id)))),
+        h("li", "for ", h("bdi", behind)) if behind else None,
+        h("li", since),
+    ]
     if approval.status == "pending":
         left = f"{span(approval.expires_at - view.now)} left"
         parts.append(h("li", left, class_="left", data_expires=str(approval.expires_at)))
     return h("ul", parts, class_="facts")
-
-
-def _asked(approval: ApprovalShown, chars_max: int | None) -> tuple[list[Node], bool]:
-    """Return what was said of the request, and whether that is all of it."""
-    asks = approval.effect == "ask"
-    nodes: list[Node] = [_words(approval, approval.reason if asks else _description(approval))]
-    if approval.reason and not asks:
-        nodes.append(h("p", legible(approval.reason), class_="soft reason"))
-    details = NOTHING if approval.effect == "payment" else bytes(approval.details)
-    complete = True
-    for name, raw in (("Details" if asks else "Arguments", details), ("Parameters", bytes(approval.params))):
-        if raw != NOTHING:
-            text, is_all = _json(raw, chars_max)
-            complete = complete and is_all
-            said = name if is_all else f"{name}, the first of {len(raw):,} bytes"
-            nodes.append(h("details", h("summary", said), h("pre", text, tabindex="0"), open=True))
-    return nodes, complete
-
-
-def _words(approval: ApprovalShown, words: str) -> Element | None:
-    """Return what an agent says, marked as its words: or it could speak for Haldir."""
-    if not words:
-        return None
-    says = h("p", h("bdi", legible(approval.agent_id)), " says", class_="soft")
-    return h("blockquote", says, h("p", h("bdi", legible(words)), class_="reason"))
-
-
-def _description(approval: ApprovalShown) -> str:
-    if approval.effect != "payment" or bytes(approval.details) == NOTHING:
-        return ""
-    return msgspec.json.decode(approval.details, type=PaymentDetails).description
-
-
-def _json(raw: bytes, chars_max: int | None) -> tuple[str, bool]:
-    """Return JSON on lines, or the first of it and False; nobody waits for the layout of what is cut off anyhow."""
-    if chars_max is not None and len(raw) > chars_max:
-        return legible(raw[:chars_max].decode(errors="replace")), False
-    return pretty(raw), True
 
 
 def _standing(approval: ApprovalShown, view: View) -> Element | None:
@@ -199,44 +156,3 @@ def _decision(approval: ApprovalShown, view: View) -> Element:
         action=f"{path}/deny",  # Whatever sends the form without a button must not approve.
         class_="decide",
     )
-
-
-def history(approval: ApprovalShown, view: View) -> Element:
-    """Return what became of an approval, and by whom."""
-    return h("section", h("h2", "History"), h("ol", list(_events(approval, view)), class_="history"))
-
-
-def particulars(approval: ApprovalShown, view: View) -> Element:
-    """Return what an approval is bound to."""
-    rows: list[tuple[str, Node]] = [
-        ("Approval", h("code", approval.request_id)),
-        ("Lets happen", EFFECTS[approval.effect]),
-        ("Session", h("code", approval.session_id)),
-        ("Asked with", who(approval.asked_by, view)),
-        ("Held by", h("code", approval.rule_id) if approval.rule_id else "nothing: it was asked for"),
-        ("Approvals needed", str(approval.approvers)),
-        ("Four eyes", "yes" if approval.four_eyes else "no"),
-        ("Ends", at(approval.expires_at)),
-    ]
-    pairs = [h("div", h("dt", name), h("dd", value)) for name, value in rows]
-    return h("section", h("h2", "Bound to"), h("dl", pairs))
-
-
-def _events(approval: ApprovalShown, view: View) -> Iterator[Element]:
-    yield h("li", at(approval.created_at), "Asked for by ", h("bdi", legible(approval.agent_id)), ".")
-    for vote in approval.votes:
-        said = _said(vote.claimed_by, vote.note)
-        yield h("li", at(vote.timestamp), "Approved by ", who(vote.approved_by, view), said)
-    if approval.status == "denied" and approval.decided_at is not None:
-        said = _said(approval.claimed_by, approval.decision_note)
-        yield h("li", at(approval.decided_at), "Denied by ", who(approval.decided_by, view), said)
-    if approval.used_at is not None:
-        yield h("li", at(approval.used_at), "Used by ", h("code", approval.used_by), ".")
-    if approval.status == "expired":
-        yield h("li", at(approval.expires_at), "Expired.")
-
-
-def _said(claimed_by: str, note: str) -> list[Node]:
-    """Return what came with a decision: a name that nobody checked, and a note."""
-    name: Node = [" as “", h("bdi", legible(claimed_by)), "” (a name that nobody checked)"] if claimed_by else None
-    return [name, ": ", h("q", h("bdi", legible(note)))] if note else [name, "."]

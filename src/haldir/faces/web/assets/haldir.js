@@ -49,7 +49,7 @@ function tick() {
 }
 
 function localise(root) {
-  for (const each of root.querySelectorAll(".history time, dd time")) {
+  for (const each of root.querySelectorAll(".history time, dd time, .changes time, .reason time")) {
     each.title = each.textContent;
     each.textContent = new Date(each.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "long" });
   }
