@@ -192,7 +192,11 @@ def _shown(
 def _rule(approval: Approval) -> RuleShown | None:
     if not approval.rule_id:
         return None
-    return RuleShown(approval.rule_id, approval.rule_kind, held_reason(approval.rule_id, approval.rule_kind))
+    return RuleShown(approval.rule_id, approval.rule_kind, _held_reason(approval))
+
+
+def _held_reason(approval: Approval) -> str:
+    return approval.rule_reason or held_reason(approval.rule_id, approval.rule_kind)
 
 
 def _seconds_left(approval: Approval, now: Micros) -> int:
@@ -211,7 +215,7 @@ def _asked_words(approval: Approval, said: dict[str, bytes]) -> AskedWords:
     sealed = said.get(approval.details_digest)
     if approval.effect == "ask":
         return msgspec.json.decode(sealed, type=AskedWords) if sealed else AskedWords()
-    reason = approval.rule_reason or held_reason(approval.rule_id, approval.rule_kind)
+    reason = _held_reason(approval)
     if sealed is None:
         return AskedWords(reason)
     return AskedWords(reason, _of_payment(sealed) if approval.effect == "payment" else msgspec.Raw(sealed))

@@ -103,6 +103,9 @@ class _Asked(msgspec.Struct, frozen=True):
     puts: tuple[Any, ...] = ()
     removes: tuple[Any, ...] = ()
     restores: int = 0
+    rule_id: str = ""
+    rule_kind: str = ""
+    four_eyes: bool = False
     prefix: str = ""
     name: str = ""
     reason: str = ""
@@ -142,6 +145,18 @@ def _policies_replaced(asked: _Asked, result: _Result) -> Told | None:
     return "policy_changed", {"change": "restored" if asked.restores else "replaced", "epoch": result.epoch}
 
 
+def _approval_rule_added(asked: _Asked, _result: _Result) -> Told:
+    return "policy_changed", {"change": "approval_rule_added", "rule_id": asked.rule_id, "rule_kind": asked.rule_kind}
+
+
+def _approval_rule_removed(asked: _Asked, _result: _Result) -> Told:
+    return "policy_changed", {"change": "approval_rule_removed", "rule_id": asked.rule_id}
+
+
+def _four_eyes_set(asked: _Asked, _result: _Result) -> Told:
+    return "policy_changed", {"change": "four_eyes", "four_eyes": asked.four_eyes}
+
+
 def _tools_observed(_asked: _Asked, result: _Result) -> Told | None:
     return ("upstream_quarantined", {"tools": list(result.quarantined)}) if result.quarantined else None
 
@@ -168,6 +183,9 @@ _TELLERS: dict[str, Teller] = {
     "policy.add": _policy_added,
     "policy.remove": _policy_removed,
     "policy.replace": _policies_replaced,
+    "approval.rule.add": _approval_rule_added,
+    "approval.rule.remove": _approval_rule_removed,
+    "approval.four_eyes": _four_eyes_set,
     "key.create": lambda asked, _result: ("key_created", {"prefix": asked.prefix, "name": asked.name}),
     "key.revoke": lambda asked, _result: ("key_revoked", {"prefix": asked.prefix}),
     "tools.observe": _tools_observed,
