@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from haldir.operations.policy_schema import policy_schema
 from harness.commands import CliServer
 from harness.databases import fresh_database
 
@@ -139,6 +140,29 @@ def test_a_file_that_cannot_be_read_ends_with_2(server: CliServer, folder: Path)
     refused = server.run("policy", "apply", str(folder), "--yes")
     assert refused.exit_code == 2
     assert f"{folder}/bad.yaml:2:1: the file is not YAML" in refused.stderr
+
+
+def test_findings_are_shown_as_compilers_show_them(server: CliServer, folder: Path) -> None:
+    file = folder / "odd.yaml"
+    file.write_text("- {name: a, type: block_tool, tool: never_heard_of}\n")
+    odd = server.run("policy", "lint", str(folder))
+    said = f"{file}:1:31: warning: No connected upstream is known to have a tool 'never_heard_of'."
+    assert (odd.exit_code, odd.stdout.splitlines()) == (0, [said, "1 policies, 1 findings."])
+    assert server.run("policy", "lint", str(folder), "--strict").exit_code == 1
+    assert server.run("policy", "apply", str(folder), "--dry-run").stderr == f"{said}\n"
+    file.write_text("- name: a\n  type: rate_limit\n  max_per_minutes: 5\n- {name: b, type: rule}\n")
+    wrong = server.run("policy", "lint", str(folder))
+    assert wrong.exit_code == 1
+    assert [line.partition(": ")[0] for line in wrong.stdout.splitlines()[:2]] == [f"{file}:3:3", f"{file}:4:3"]
+    as_json = json.loads(server.run("policy", "lint", str(folder), "--json").stdout)
+    assert (as_json["ok"], [each["where"] for each in as_json["findings"]]) == (False, [f"{file}:3:3", f"{file}:4:3"])
+    file.write_text("- {name: a, type: spend_limit, max: 5}\n")
+    fine = server.run("policy", "lint", str(file))
+    assert (fine.exit_code, fine.stdout) == (0, "1 policies, 0 findings.\n")
+
+
+def test_the_schema_is_printed_for_an_editor(server: CliServer) -> None:
+    assert json.loads(server.run("policy", "schema").stdout) == policy_schema()
 
 
 def test_no_version_there_is_not_is_brought_back(server: CliServer) -> None:

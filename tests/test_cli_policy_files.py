@@ -243,7 +243,7 @@ def test_what_cannot_be_read_is_said_with_its_place(tmp_path: Path) -> None:
         ("bad.yaml", "bad.yaml:2:1: 'name' stands twice in one mapping"),
         ("large.json", "large.json: is larger than 1048576 bytes"),
         ("empty", "empty: there are no files here that end in .yaml, .yml, .json"),
-        ("text.yaml", "text.yaml:2:3: a policy is a mapping of its type and fields"),
+        ("text.yaml", "text.yaml:2:3: this must be a mapping"),
         ("gone.yaml", "gone.yaml: cannot be read: No such file or directory"),
     ]:
         with pytest.raises(BadPolicyFile) as refusal:

@@ -190,7 +190,7 @@ class Story(RuleBasedStateMachine):
         self._ask(AddPolicy, policy_id="p0", policy_kind="rate_limit", definition_digest="d")
         self._ask(RemovePolicy, policy_id="p0")
         self._ask(ReplacePolicies, expected_epoch=2, definitions_digest="d", puts=(PutPolicy("p0", "rate_limit"),))
-        self._ask(ReplacePolicies, expected_epoch=3, removes=("p0",), restores=2)
+        self._ask(ReplacePolicies, expected_epoch=3, definitions_digest="", removes=("p0",), restores=2)
         self._ask(AddUpstream, name="gone", transport="http", config_digest="d")
         self._ask(ObserveTools, upstream="gone", tools=(SeenTool("read", "1"),))
         self._ask(AcceptTool, upstream="gone", tool="read", sha256="1")

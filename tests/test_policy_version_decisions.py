@@ -33,6 +33,7 @@ def remove(court: Court, name: str, **fields: Any) -> Outcome:
 
 
 def replace(court: Court, expected_epoch: int, puts: str = "", removes: str = "", **fields: Any) -> Outcome:
+    fields.setdefault("definitions_digest", "")
     command = ReplacePolicies(
         op_id=court.op(),
         expected_epoch=expected_epoch,
@@ -122,6 +123,10 @@ def test_a_policy_that_stands_is_not_added_again_but_one_that_was_removed_may_be
     assert epoch_of(add(court, "a", "three")) == 3
     assert court.rows(StoredPolicy) == [StoredPolicy("a", "block_tool", "three", START, 0, 3)]
     assert court.rows(PastPolicy) == [PastPolicy("a", 1, 2, "block_tool", "one", 0, START)]
+
+
+def test_a_policy_takes_little_room_in_an_entry_for_there_may_be_a_thousand() -> None:
+    assert msgspec.json.encode(PutPolicy("a", "rule")) == b'["a","rule"]'
 
 
 def test_a_revoked_key_replaces_nothing(court: Court) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from haldir.operations.policy_schema import policy_schema
 from harness.answers import Answer
 from harness.databases import fresh_database
 from harness.haldir import Haldir
@@ -164,6 +165,43 @@ def test_a_thousand_policies_are_put_at_once_and_hold(haldir: Haldir) -> None:
         put(haldir, *many[1:], {**many[0], "tool": "echo"})
         told = haldir.post("/v1/proxy/call", {"tool": "sample.echo", **call})
         assert "tool-0" in told.body["error"], told
+
+
+def test_the_linter_says_what_is_wrong_and_what_is_odd_and_what_is_wrong_is_not_put(haldir: Haldir) -> None:
+    with serving(sample.app(json_response=True)) as url:
+        haldir.rest("POST", "/v1/proxy/upstreams", {"name": "sample", "url": f"{url}/mcp"})
+        wrong: list[dict[str, Any]] = [
+            NO_RM,
+            {"name": "typo", "type": "deny_list", "tools": ["sample.echo", "sample.ecko"]},
+            {"type": "spend_limit", "mx": 3},
+            {**NO_RM},
+            {"name": 7, "type": "block_tool", "tool": "echo"},
+        ]
+        told = haldir.rest("POST", f"{POLICIES}/lint", {"policies": wrong})
+        assert told["ok"] is False
+        assert [(each["severity"], each["policy"], each["pointer"]) for each in told["findings"]] == [
+            ("warning", "no-rm", "/policies/0/tool"),
+            ("error", "typo", "/policies/1/tools/1"),
+            ("error", "", "/policies/2/mx"),
+            ("error", "no-rm", "/policies/3/name"),
+            ("error", "", "/policies/4/name"),
+        ]
+        refusal = put(haldir, *wrong[:2])
+        assert refused(refusal, 400, "invalid_policy")
+        assert (refusal.body["field"], refusal.body["error"]) == (
+            "/policies/1/tools/1",
+            "The upstream 'sample' has no tool 'ecko'.",
+        )
+        odd = put(haldir, NO_RM, SMALL, dry_run=True).body["findings"]
+        assert odd == put(haldir, NO_RM, SMALL).body["findings"] == told["findings"][:1]
+    assert haldir.rest("POST", f"{POLICIES}/lint", {"policies": [SMALL]}) == {"ok": True, "findings": []}
+    many = {"policies": [SMALL] * 1001}
+    assert refused(haldir.post(f"{POLICIES}/lint", many), 400, "invalid_policy")
+
+
+def test_anyone_may_have_the_schema(haldir: Haldir) -> None:
+    answer = haldir.get(f"{POLICIES}/schema", key=None)
+    assert (answer.status, answer.body) == (200, policy_schema())
 
 
 def test_an_entry_names_the_version_that_judged_the_call(haldir: Haldir) -> None:

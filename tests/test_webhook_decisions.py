@@ -181,8 +181,8 @@ def test_what_happens_is_told_and_what_was_refused_is_not(court: Court) -> None:
     court.apply(RemovePolicy(op_id=court.op(), policy_id="p"))
     put = (PutPolicy("p", "block_tool"),)
     court.apply(ReplacePolicies(op_id=court.op(), expected_epoch=2, definitions_digest="d", puts=put))
-    court.apply(ReplacePolicies(op_id=court.op(), expected_epoch=3, removes=("p",), restores=2))
-    court.apply(ReplacePolicies(op_id=court.op(), expected_epoch=4))
+    court.apply(ReplacePolicies(op_id=court.op(), expected_epoch=3, definitions_digest="", removes=("p",), restores=2))
+    court.apply(ReplacePolicies(op_id=court.op(), expected_epoch=4, definitions_digest=""))
     court.upstream("shop", "buy")
     court.apply(ObserveTools(op_id=court.op(), upstream="shop", tools=(SeenTool("buy", "another"),)))
     found = {event.kind: event for event in events(court)}

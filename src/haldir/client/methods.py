@@ -710,6 +710,20 @@ class Methods:
         )
         return answer
 
+    def lint_policies(
+        self, policies: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
+    ) -> types.PoliciesLinted:
+        """Say what is wrong or odd with policies, also against the tools that upstreams have. Changes nothing."""
+        answer: types.PoliciesLinted = self._ask(
+            writing("POST", "/v1/proxy/policies/lint", given(policies=policies), idempotency_key, once=True)
+        )
+        return answer
+
+    def get_policy_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of policies, for editors."""
+        answer: dict[str, Any] = self._ask(reading("GET", "/v1/proxy/policies/schema"))
+        return answer
+
     def list_calls(
         self,
         state: Literal["open", "posted", "voided", "indeterminate"] | None = None,

@@ -715,6 +715,13 @@ class PeriodShown(TypedDict):
     until: str
 
 
+class PoliciesLinted(TypedDict):
+    """`ok`: there are no errors, whatever warnings there are."""
+
+    ok: bool
+    findings: list[PolicyFinding]
+
+
 class PoliciesListed(TypedDict):
     """Each policy is its definition, with `policy_id` and `created_at`; `policy_id` is its name, where it has one."""
 
@@ -732,12 +739,16 @@ class PoliciesOfVersion(TypedDict):
 
 
 class PoliciesReplaced(TypedDict):
-    """`version` is the one in force now; a dry run, or a set without a change, leaves it as it was."""
+    """`version` is the one in force now; a dry run, or a set without a change, leaves it as it was.
+
+    `findings` is what is odd with these policies, though nothing is wrong.
+    """
 
     version: int
     changes: list[PolicyChange]
     unchanged: int
     dry_run: bool
+    findings: list[PolicyFinding]
 
 
 class PolicyAdded(TypedDict):
@@ -757,6 +768,18 @@ class PolicyChange(TypedDict):
     change: Literal["added", "changed", "removed"]
     before: Any | None
     after: Any | None
+
+
+class PolicyFinding(TypedDict):
+    """An error cannot mean what it says; a warning may not do what its author thinks.
+
+    `policy` is the name, if there is one, and `pointer` a JSON pointer into the request.
+    """
+
+    severity: Literal["error", "warning"]
+    policy: str
+    pointer: str
+    message: str
 
 
 class PolicyRemoved(TypedDict):

@@ -29,9 +29,9 @@ class AddPolicy(Command, frozen=True, tag="policy.add"):
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         if rows.get(StoredPolicy, self.policy_id):
             return deny("exists", f"A policy {self.policy_id} exists already.")
-        version = _next_version(rows, self, now)
-        policy = StoredPolicy(self.policy_id, self.policy_kind, self.definition_digest, now, since_epoch=version.epoch)
-        return _changed(version, puts=(policy,))
+        epoch = _epoch(rows) + 1
+        policy = StoredPolicy(self.policy_id, self.policy_kind, self.definition_digest, now, since_epoch=epoch)
+        return _changed(self, epoch, now, puts=(policy,))
 
 
 class RemovePolicy(Command, frozen=True, tag="policy.remove"):
@@ -47,7 +47,7 @@ class RemovePolicy(Command, frozen=True, tag="policy.remove"):
         policy = rows.get(StoredPolicy, self.policy_id)
         if policy is None:
             return _unknown(self.policy_id)
-        return _changed(_next_version(rows, self, now), removed=(policy,))
+        return _changed(self, _epoch(rows) + 1, now, removed=(policy,))
 
 
 class PutPolicy(msgspec.Struct, frozen=True, array_like=True):
@@ -66,7 +66,7 @@ class ReplacePolicies(Command, frozen=True, tag="policy.replace"):
     """
 
     expected_epoch: int
-    definitions_digest: str = ""
+    definitions_digest: str
     puts: tuple[PutPolicy, ...] = ()
     removes: tuple[str, ...] = ()
     restores: int = 0
@@ -91,40 +91,37 @@ class ReplacePolicies(Command, frozen=True, tag="policy.replace"):
             if policy is None:
                 return _unknown(policy_id)
             removed.append(policy)
-        version = _next_version(rows, self, now).but(restores=self.restores)
         replaced = [before for put in self.puts if (before := rows.get(StoredPolicy, put.id))]
         puts = [
-            StoredPolicy(put.id, put.kind, self.definitions_digest, now, place, version.epoch)
+            StoredPolicy(put.id, put.kind, self.definitions_digest, now, place, epoch + 1)
             for place, put in enumerate(self.puts)
         ]
-        return _changed(version, puts=puts, replaced=replaced, removed=removed)
+        return _changed(self, epoch + 1, now, puts=puts, replaced=replaced, removed=removed, restores=self.restores)
 
 
 def _changed(
-    version: PolicyVersion,
+    command: Command,
+    epoch: int,
+    now: Micros,
     *,
     puts: Sequence[StoredPolicy] = (),
     replaced: Sequence[StoredPolicy] = (),
     removed: Sequence[StoredPolicy] = (),
+    restores: int = 0,
 ) -> Decision:
-    past = [policy.until(version.epoch) for policy in (*replaced, *removed)]
-    counted = version.but(put_count=len(puts), removed_count=len(removed))
+    """Return the decision that begins version `epoch`."""
     return allow(
         *puts,
-        *past,
-        PolicyEpoch(version.epoch),
-        counted,
+        *(policy.until(epoch) for policy in (*replaced, *removed)),
+        PolicyEpoch(epoch),
+        PolicyVersion(epoch, now, str(command.asked_by), len(puts), len(removed), restores),
         drops=tuple(removed),
-        result=PolicyChanged(version.epoch),
+        result=PolicyChanged(epoch),
     )
 
 
 def _unknown(policy_id: str) -> Decision:
     return deny("policy_not_found", f"There is no policy {policy_id}.")
-
-
-def _next_version(rows: WorkingSet, command: Command, now: Micros) -> PolicyVersion:
-    return PolicyVersion(_epoch(rows) + 1, now, str(command.asked_by), 0, 0)
 
 
 def _epoch(rows: WorkingSet) -> int:

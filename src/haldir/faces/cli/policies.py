@@ -8,6 +8,8 @@ import click
 
 from haldir.faces.cli.arguments import JsonFile, parse_member, quoted
 from haldir.faces.cli.policy_code.apply import apply, rollback, versions
+from haldir.faces.cli.policy_code.checks import lint, schema
+from haldir.faces.cli.policy_code.testing import run_cases
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
 
@@ -31,7 +33,7 @@ def policy() -> None:
     """Rules on tool calls."""
 
 
-for command in (apply, versions, rollback):
+for command in (apply, versions, rollback, lint, run_cases, schema):
     policy.add_command(command)
 
 

@@ -1,5 +1,6 @@
 """Policies as one set: put all of it at once, look at its versions, bring one back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +20,9 @@ from haldir.operations.policy_changes import (
     named_policies,
     replacement,
 )
+from haldir.operations.policy_lint import lint_set
 from haldir.operations.verbs.policies import shown_policy
+from haldir.operations.verbs.policy_checks import POLICIES, PolicyFinding, shown_findings
 from haldir.operations.wire import INT_MAX, JsonObject
 from haldir.policy.fields import InvalidPolicy, pointer
 from haldir.policy.policy import Policy
@@ -29,7 +32,6 @@ from haldir.proxy.queries import past_policies, policy_versions
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 500
-POLICIES = "policies"
 
 Standing = StoredPolicy | PastPolicy
 
@@ -54,12 +56,16 @@ class RollBackRequest(msgspec.Struct, frozen=True):
 
 
 class PoliciesReplaced(msgspec.Struct, frozen=True):
-    """`version` is the one in force now; a dry run, or a set without a change, leaves it as it was."""
+    """`version` is the one in force now; a dry run, or a set without a change, leaves it as it was.
+
+    `findings` is what is odd with these policies, though nothing is wrong.
+    """
 
     version: int
     changes: list[PolicyChange]
     unchanged: int
     dry_run: bool
+    findings: list[PolicyFinding] = []
 
 
 class ListVersionsRequest(msgspec.Struct, frozen=True):
@@ -105,7 +111,10 @@ async def replace_policies(ctx: Context, caller: Caller, request: ReplacePolicie
         after = named_policies(request.policies)
     except InvalidPolicy as fault:
         raise InvalidPolicy(fault.message, pointer(POLICIES) + fault.pointer) from None
-    return await _replaced(ctx, caller, after, request)
+    found = shown_findings(request.policies, await lint_set(ctx, caller.tenant, request.policies))
+    if wrong := next((each for each in found if each.severity == "error"), None):
+        raise InvalidPolicy(wrong.message, wrong.pointer)
+    return await _replaced(ctx, caller, after, request, findings=found)
 
 
 async def roll_back_policies(ctx: Context, caller: Caller, request: RollBackRequest) -> PoliciesReplaced:
@@ -136,14 +145,16 @@ async def _replaced(
     caller: Caller,
     after: Policies,
     request: ReplacePoliciesRequest | RollBackRequest,
+    *,
     restores: int = 0,
+    findings: Sequence[PolicyFinding] = (),
 ) -> PoliciesReplaced:
     epoch, stored = await read_snapshot(ctx.store, ctx.keyring, caller.tenant)
     before = {row.id: policy for row, policy in stored}
     changes = list(changes_between(before, after))
     unchanged = sum(name in before for name in after) - sum(change.change == "changed" for change in changes)
     if request.dry_run:
-        return PoliciesReplaced(epoch, changes, unchanged, dry_run=True)
+        return PoliciesReplaced(epoch, changes, unchanged, dry_run=True, findings=list(findings))
     replaced = replacement(
         ctx.new_op(),
         await ctx.keyring.tenant(caller.tenant),
@@ -155,7 +166,7 @@ async def _replaced(
     )
     changed = await allowed_result(ctx, caller.tenant, replaced.command, PolicyChanged, replaced.parts)
     ctx.policies.forget(caller.tenant)
-    return PoliciesReplaced(changed.epoch, changes, unchanged, dry_run=False)
+    return PoliciesReplaced(changed.epoch, changes, unchanged, dry_run=False, findings=list(findings))
 
 
 async def _of_version(ctx: Context, caller: Caller, version: int) -> list[tuple[Standing, Policy]]:

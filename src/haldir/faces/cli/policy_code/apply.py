@@ -10,11 +10,10 @@ import click
 from haldir.client import HaldirAPIError
 from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.policy_code.changes import print_changes
+from haldir.faces.cli.policy_code.checks import print_findings, where
 from haldir.faces.cli.policy_code.files import Stated, load_policies
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import moment, plain, print_json, print_table
-
-MEMBER = "/policies/"  # How a pointer to one of the policies begins.
 
 
 def says_yes(command: Any) -> Any:
@@ -37,10 +36,12 @@ def apply(remote: Remote, path: Path, *, yes: bool, dry_run: bool) -> None:
 
     def ask(**members: Any) -> Json:
         try:
-            return remote.send("PUT", "/v1/proxy/policies", {**body, **members})
+            told = remote.send("PUT", "/v1/proxy/policies", {**body, **members})
         except HaldirAPIError as error:
             _tell_where(remote, error, stated)
             raise
+        findings = [{**each, "where": where(stated, each["pointer"])} for each in told["findings"]]
+        return {**told, "findings": findings}
 
     _change(remote, ask, f"it is not in {path}", yes=yes, dry_run=dry_run)
 
@@ -72,6 +73,7 @@ def _change(remote: Remote, ask: Any, gone_because: str, *, yes: bool, dry_run: 
         raise click.UsageError("With --json nobody is asked: give --yes or --dry-run.")
     told = ask(dry_run=True)
     if not remote.as_json:
+        print_findings(told["findings"], aside=True)
         print_changes(told, gone_because=gone_because)
     if told["changes"] and not dry_run:
         if not yes:
@@ -88,14 +90,13 @@ def _change(remote: Remote, ask: Any, gone_because: str, *, yes: bool, dry_run: 
 def _tell_where(remote: Remote, error: HaldirAPIError, stated: Sequence[Stated]) -> None:
     """Say where in the files a refusal strikes, and end; a refusal that points nowhere is left to the caller."""
     field = error.body.get("field", "")
-    number, slash, rest = field.removeprefix(MEMBER).partition("/")
-    if not field.startswith(MEMBER) or not number.isdecimal() or int(number) >= len(stated):
+    place = where(stated, field)
+    if place is None:
         return
-    where = stated[int(number)].where(slash + rest)
     if remote.as_json:
-        print_json({"code": error.code, "error": error.message, "where": where, "field": field})
+        print_json({"code": error.code, "error": error.message, "where": place, "field": field})
     else:
-        click.echo(plain(f"{where}: {error.message}"), err=True)
+        click.echo(plain(f"{place}: {error.message}"), err=True)
     sys.exit(CHECK_FAILED)
 
 

@@ -48,7 +48,23 @@ def load_policies(path: Path) -> list[Stated]:
         raise BadPolicyFile(str(path), f"there are no files here that end in {', '.join(SUFFIXES)}")
     if len(files) > FILES_MAX:
         raise BadPolicyFile(str(path), f"there are more than {FILES_MAX} files here")
-    return [stated for file in files for stated in _stated(file)]
+    return [stated for file in files for stated in load_stated(file)]
+
+
+def case_files(folder: Path) -> list[Path]:
+    """Return the files of cases in a folder and the folders in it."""
+    return [path for path in _documents_of(folder) if path.stem.endswith(CASES)]
+
+
+def load_stated(path: Path) -> Iterator[Stated]:
+    """Yield what one file states: a mapping, or a list of them. Raises BadPolicyFile."""
+    document = load_document(path)
+    listed = isinstance(document.tree, list)
+    for at, definition in enumerate(document.tree if listed else [document.tree]):
+        stated = Stated(path, document, f"/{at}" if listed else "", definition)
+        if not isinstance(definition, dict):
+            raise BadPolicyFile(stated.where(), "this must be a mapping")
+        yield stated
 
 
 def load_document(path: Path) -> Document:
@@ -71,21 +87,14 @@ def located(path: Path, place: Place) -> str:
 
 
 def _files_of(folder: Path) -> list[Path]:
+    return [path for path in _documents_of(folder) if not path.stem.endswith(CASES)]
+
+
+def _documents_of(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix in SUFFIXES
-        and not path.stem.endswith(CASES)
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
-
-
-def _stated(path: Path) -> Iterator[Stated]:
-    document = load_document(path)
-    listed = isinstance(document.tree, list)
-    for at, definition in enumerate(document.tree if listed else [document.tree]):
-        stated = Stated(path, document, f"/{at}" if listed else "", definition)
-        if not isinstance(definition, dict):
-            raise BadPolicyFile(stated.where(), "a policy is a mapping of its type and fields")
-        yield stated
