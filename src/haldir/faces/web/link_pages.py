@@ -32,6 +32,7 @@ COUNTED_MAX = 10_000  # Links and addresses counted in one minute; beyond that t
 GONE = 410
 WORDS = {"approve": ("Approve", "approves", "yes"), "deny": ("Deny", "denies", "no")}
 NOTE = "note"
+NOTHING_LEFT = h("p", "There is nothing left to do by this link.", class_="soft")
 
 
 class LinkPages(msgspec.Struct, frozen=True):
@@ -84,9 +85,8 @@ class LinkPages(msgspec.Struct, frozen=True):
         deciders = {approval.asked_by, approval.decided_by, *(vote.approved_by for vote in approval.votes)}
         names = await key_names(self.ctx, link.tenant, deciders)
         view = View(None, unix_seconds(self.ctx.clock()), may_decide=False, key_names=names)
-        main: list[Node] = [whole(approval, view, _elsewhere(link) if told else _form(link))]
-        if told:
-            main.append(history(approval, view))
+        main: list[Node] = [whole(approval, view, NOTHING_LEFT if told else _form(link))]
+        main += [history(approval, view) if told else None, _elsewhere(link)]
         word, _, _ = WORDS[link.verdict]
         return page_reply(self.frame.page(f"{word} by link", *main, told=told), status)
 
@@ -146,7 +146,6 @@ def _form(link: DecidingLink) -> Element:
             h("textarea", id=note, name=NOTE, rows=1, maxlength=NOTE_CHARS_MAX, autocomplete="off"),
         ),
         h("div", h("button", word, class_=look), class_="buttons"),
-        _elsewhere(link),
         method="post",
         class_="decide",
     )
