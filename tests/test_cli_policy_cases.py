@@ -192,7 +192,7 @@ def test_cases_may_stand_elsewhere_in_several_files_and_as_json(folder: Path, tm
 
 def test_the_example_of_the_documentation_passes(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "docs" / "policies.md").read_text(encoding="utf-8")
-    for name, block in re.findall(r"```yaml\n# policies/(\S+?)[:\n](.*?)```", text, re.DOTALL):
-        (tmp_path / name).write_text(f"# {block}", encoding="utf-8")
+    for name, block in re.findall(r"```yaml\n# policies/(\S+?)(?=[:\n])(.*?)```", text, re.DOTALL):
+        (tmp_path / name).write_text(f"#{block}", encoding="utf-8")
     passed = haldir("policy", "test", str(tmp_path))
     assert (passed.exit_code, passed.stdout) == (0, "2 cases, 0 failed.\n")
