@@ -312,6 +312,8 @@ def test_least_privilege(haldir: Haldir, session: Any) -> None:
         answers.append(haldir.post("/v1/approvals/rules", {"type": "all"}, key=who))
         answers.append(haldir.delete("/v1/approvals/rules/x", key=who))
         answers.append(haldir.ask("PUT", "/v1/approvals/settings", {"four_eyes": True}, key=who))
+        answers.append(haldir.post("/v1/proxy/policies", {"type": "block_tool", "tool": "any"}, key=who))
+        answers.append(haldir.delete("/v1/proxy/policies/x", key=who))
         assert {answer.status for answer in answers} == {403}
     assert haldir.get(f"/v1/approvals/{approval_id}").body["status"] == "pending"
     ask = {"session_id": session["session_id"]}

@@ -23,7 +23,8 @@ ARM = b"arm"
 def settings_of(plan: Plan) -> Settings:
     config = UpstreamConfig(url=plan.upstream_url, deadline_seconds=DEADLINE_SECONDS)
     upstreams = (OperatorUpstream("up", config),) if plan.upstream_url else ()
-    return Settings(data=plan.data, port=0, database_url=plan.settings.database_url, upstreams=upstreams)
+    database_url = plan.settings.database_url
+    return Settings(data=plan.data, port=0, database_url=database_url, upstreams=upstreams, allow_private=True)
 
 
 def run(plan: Plan, wire: Connection) -> None:
@@ -70,6 +71,10 @@ class MortalServer:
     def pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     def arm(self) -> None:
         """Have it count its steps from now on."""

@@ -96,6 +96,27 @@ def test_what_fails_is_raised_as_what_it_is(client: Published) -> None:
     assert client.refused("create_session", "") == Refused("HaldirAPIError", 400, "invalid_request")
 
 
+def test_one_full_key_asks_approves_and_pays_once(haldir: Haldir, client: Published) -> None:
+    rule = haldir.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 1000})["rule_id"]
+    session = client("create_session", f"approver-{rule}", ["spend:5000"])["session_id"]
+    asked = ("authorize_payment", session, 1500)
+    held = Refused(PERMISSION, 403, "approval_required")
+    assert client.refused(*asked) == held
+    pending = haldir.rest("GET", f"/v1/approvals/pending?agent_id=approver-{rule}")
+    assert (pending["count"], pending["requests"][0]["amount"]) == (1, 1500.0)
+    approve_as_published(haldir, pending["requests"][0]["request_id"])
+    paid = client(*asked)
+    assert (paid["authorized"], paid["remaining_budget"]) == (True, 3500.0)
+    assert client.refused(*asked) == held
+    haldir.rest("DELETE", f"/v1/approvals/rules/{rule}")
+
+
+def approve_as_published(haldir: Haldir, approval_id: str) -> None:
+    """Approve with the key that asked, as the published JavaScript client does: with an empty body that is JSON."""
+    answer = haldir.post(f"/v1/approvals/{approval_id}/approve", b"", content_type="application/json")
+    assert (answer.status, answer.body["approved"]) == (200, True)
+
+
 @pytest.mark.parametrize("why", ["unknown", "revoked"])
 def test_a_session_that_is_not_there_is_raised_as_it_was_published(client: Published, why: str) -> None:
     session = "ses_none"

@@ -127,6 +127,18 @@ def test_its_mcp_server_does_all_its_tools_with_ours_behind(haldir: Haldir, sess
     assert missing == {}
 
 
+def test_what_its_mcp_server_asked_for_the_same_key_may_approve(haldir: Haldir, session: str) -> None:
+    program = ["haldir-mcp"]
+    asked = {"session_id": session, "action": "deploy", "reason": "it is Friday", "ttl": 60}
+    [made] = ask(haldir, program, [["call_tool", "haldir_request_approval", asked]])
+    approval = json.loads(text(made))["request_id"]
+    look = ["call_tool", "haldir_get_approval_status", {"request_id": approval}]
+    [before] = ask(haldir, program, [look])
+    haldir.rest("POST", f"/v1/approvals/{approval}/approve")
+    [after] = ask(haldir, program, [look])
+    assert [json.loads(text(each))["status"] for each in (before, after)] == ["pending", "approved"]
+
+
 def said(haldir: Haldir, home: Path, *arguments: str) -> str:
     """Run a command that must succeed; return what it said."""
     ended = command(haldir, home, *arguments)
