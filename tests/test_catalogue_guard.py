@@ -48,6 +48,7 @@ SAMPLES: dict[str, Any] = {
     "replay_events.since": 0,
     "request_approval.session_id": "",
     "create_agent.name": "new-agent",
+    "held": "plain",
     "create_key.name": "new-key",
     "register_webhook.name": "new",
     "add_upstream.name": "new",

@@ -58,6 +58,21 @@ def test_an_agent_is_made_listed_and_revoked_and_its_key_is_printed_once(server:
     assert (again.exit_code, "agent_not_found" in again.stderr) == (4, True)
 
 
+def test_how_held_calls_come_back_is_said_with_a_key_or_an_agent_or_later(server: CliServer) -> None:
+    key = server.run("key", "create", "--name", "ci", "--held", "stream").stdout.strip()
+    (shown,) = [each for each in server.answer("key", "list")["keys"] if each["prefix"] == key[:12]]
+    assert shown["held"] == "stream"
+    assert "come back as plain" in server.run("key", "held", key[:12], "plain").stdout
+    (line,) = [line for line in server.run("key", "list").stdout.splitlines() if key[:12] in line]
+    assert line.split()[-1] == "plain"
+    assert server.run("agent", "create", "asker", "--held", "input").exit_code == 0
+    (agent,) = [each for each in server.answer("agent", "list")["agents"] if each["name"] == "asker"]
+    assert agent["held"] == "input"
+    assert "come back as auto" in server.run("agent", "held", "asker", "auto").stdout
+    assert server.run("agent", "held", "nobody", "auto").exit_code == 4
+    assert server.run("agent", "held", "asker", "loud").exit_code == 2
+
+
 def test_a_session_can_be_opened_shown_and_revoked(server: CliServer) -> None:
     opened = server.answer("session", "create", "runner", "--budget", "0.000001", "--ttl", "15m")
     assert opened["token"].startswith("hst_")

@@ -136,7 +136,7 @@ def test_revoking_twice_is_fine_and_an_unknown_session_is_not(court: Court) -> N
 
 
 def make_key(court: Court, prefix: str, *scopes: str, by: str | None = None) -> Outcome:
-    asked_by = {"asked_by": key_ref(by)} if by else {}
+    asked_by: dict[str, Any] = {"asked_by": key_ref(by)} if by else {}
     return court.apply(CreateKey(op_id=court.op(), prefix=prefix, sha256=prefix, name="n", scopes=scopes, **asked_by))
 
 

@@ -7,7 +7,16 @@ import msgspec
 import pytest
 
 from court import START, Court, key_ref
-from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
+from haldir.gate.commands import (
+    CreateAgent,
+    CreateKey,
+    CreateTenant,
+    RevokeAgent,
+    RevokeKey,
+    RevokeSession,
+    SetAgentHeld,
+    SetKeyHeld,
+)
 from haldir.gate.model import Agent, ApiKey, Session, Tenant
 from haldir.journal.command import CredentialRef, Outcome, Subject
 from haldir.kernel import canonical
@@ -98,6 +107,39 @@ def test_a_key_is_made_by_another_and_revoked_once(court: Court) -> None:
         ("key.revoke", "key_not_found", Subject()),
     ]
     assert court.row(ApiKey, "hld_2") == key.but(revoked_at=LATER)
+
+
+def test_how_held_calls_come_back_is_said_of_keys_and_agents_that_live(court: Court) -> None:
+    bot = Subject(agent_id="bot")
+    agent = CreateAgent(
+        op_id=court.op(), name="bot", sha256="sha", scopes=(), limit_micros=None, ttl_seconds=0, held="input"
+    )
+    court.apply(agent)
+    court.apply(CreateKey(op_id=court.op(), prefix="hld_2", sha256="sha2", name="second", scopes=("*",), held="plain"))
+    key = ApiKey("hld_2", "sha2", "second", ("*",), START, held="plain")
+    bots = Agent("bot", "sha", (), None, 0, START, held="input")
+    assert [court.row(ApiKey, "hld_2"), court.row(Agent, "bot")] == [key, bots]
+    changed = [
+        court.apply(SetKeyHeld(op_id=court.op(), prefix="hld_2", held="stream")),
+        court.apply(SetAgentHeld(op_id=court.op(), name="bot", held="auto")),
+    ]
+    assert [left(court, each) for each in changed] == [
+        ("key.held", "allowed", Subject()),
+        ("agent.held", "allowed", bot),
+    ]
+    assert [court.row(ApiKey, "hld_2"), court.row(Agent, "bot")] == [key.but(held="stream"), bots.but(held="auto")]
+    court.apply(RevokeKey(op_id=court.op(), prefix="hld_2"))
+    court.apply(RevokeAgent(op_id=court.op(), name="bot"))
+    refused = [
+        *(court.apply(SetKeyHeld(op_id=court.op(), prefix=prefix, held="plain")) for prefix in ("hld_2", "hld_3")),
+        *(court.apply(SetAgentHeld(op_id=court.op(), name=name, held="plain")) for name in ("bot", "none")),
+    ]
+    assert [left(court, each) for each in refused] == [
+        ("key.held", "key_not_found", Subject()),
+        ("key.held", "key_not_found", Subject()),
+        ("agent.held", "agent_not_found", bot),
+        ("agent.held", "agent_not_found", Subject(agent_id="none")),
+    ]
 
 
 def test_an_agent_and_its_session_are_made_from_its_template(court: Court) -> None:

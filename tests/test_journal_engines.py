@@ -23,7 +23,16 @@ from haldir.approvals.commands import (
     RemoveApprovalRule,
     SetFourEyes,
 )
-from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
+from haldir.gate.commands import (
+    CreateAgent,
+    CreateKey,
+    CreateTenant,
+    RevokeAgent,
+    RevokeKey,
+    RevokeSession,
+    SetAgentHeld,
+    SetKeyHeld,
+)
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.journal.checkpoint import verify_checkpoint
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome
@@ -143,6 +152,7 @@ class Story(RuleBasedStateMachine):
         self._name_requests()
         self._ask(CreateKey, prefix="hld_y", sha256=self._sha(), name="k", scopes=("*",))
         self._ask(CreateKey, prefix="hld_x", sha256=self._sha(), name="k", scopes=("*",))
+        self._ask(SetKeyHeld, prefix="hld_x", held="plain")
         for name in (*AGENTS, "gamma"):
             self._ask(CreateAgent, name=name, sha256=self._sha(), scopes=("*",), limit_micros=limit, ttl_seconds=600)
         for name in UPSTREAMS:
@@ -209,6 +219,7 @@ class Story(RuleBasedStateMachine):
         self._ask(RevealSecret, name="s0", session_id=rich, value_digest=standing.digest)
         self._ask(DeleteSecret, name="s0")
         self._ask(RevokeSession, session_id=rich)
+        self._ask(SetAgentHeld, name="gamma", held="stream")
         self._ask(RevokeAgent, name="gamma")
         self._ask(RevokeKey, prefix="hld_x")
         self._send()

@@ -21,6 +21,7 @@ class Methods:
         name: str | None = None,
         scopes: Sequence[str] | str | None = None,
         bootstrap_token: str | None = None,
+        held: Literal["auto", "plain", "stream", "input"] | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.KeyCreated:
@@ -29,7 +30,7 @@ class Methods:
             writing(
                 "POST",
                 "/v1/keys",
-                given(name=name, scopes=scopes, bootstrap_token=bootstrap_token),
+                given(name=name, scopes=scopes, bootstrap_token=bootstrap_token, held=held),
                 idempotency_key,
                 once=True,
             )
@@ -46,12 +47,22 @@ class Methods:
         answer: types.KeyRevoked = self._ask(reading("DELETE", f"/v1/keys/{segment(prefix)}"))
         return answer
 
+    def set_key_held(
+        self, prefix: str, held: Literal["auto", "plain", "stream", "input"], *, idempotency_key: str | None = None
+    ) -> types.KeyHeldSet:
+        """Say how a call by MCP that waits for a person comes back to a key, and to the sessions it opened."""
+        answer: types.KeyHeldSet = self._ask(
+            writing("PUT", f"/v1/keys/{segment(prefix)}/held", given(held=held), idempotency_key, once=True)
+        )
+        return answer
+
     def create_agent(
         self,
         name: str,
         scopes: Sequence[str] | None = None,
         spend_limit: float | None = None,
         ttl: int | None = None,
+        held: Literal["auto", "plain", "stream", "input"] | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> types.AgentCreated:
@@ -60,7 +71,7 @@ class Methods:
             writing(
                 "POST",
                 "/v1/agents",
-                given(name=name, scopes=scopes, spend_limit=spend_limit, ttl=ttl),
+                given(name=name, scopes=scopes, spend_limit=spend_limit, ttl=ttl, held=held),
                 idempotency_key,
                 once=True,
             )
@@ -75,6 +86,15 @@ class Methods:
     def revoke_agent(self, name: str) -> types.AgentRevoked:
         """End an agent and every session that bears its name, from the next decision on."""
         answer: types.AgentRevoked = self._ask(reading("DELETE", f"/v1/agents/{segment(name)}"))
+        return answer
+
+    def set_agent_held(
+        self, name: str, held: Literal["auto", "plain", "stream", "input"], *, idempotency_key: str | None = None
+    ) -> types.AgentHeldSet:
+        """Say how a call by MCP that waits for a person comes back to an agent."""
+        answer: types.AgentHeldSet = self._ask(
+            writing("PUT", f"/v1/agents/{segment(name)}/held", given(held=held), idempotency_key, once=True)
+        )
         return answer
 
     def create_session(

@@ -30,6 +30,11 @@ class AgentCreated(TypedDict):
     message: str
 
 
+class AgentHeldSet(TypedDict):
+    name: str
+    held: Literal["auto", "plain", "stream", "input"]
+
+
 class AgentRevoked(TypedDict):
     revoked: bool
     name: str
@@ -43,6 +48,7 @@ class AgentShown(TypedDict):
     created_at: float
     revoked: bool
     session_id: str | None
+    held: Literal["auto", "plain", "stream", "input"]
 
 
 class AgentsListed(TypedDict):
@@ -532,6 +538,11 @@ class KeyCreated(TypedDict):
     message: str
 
 
+class KeyHeldSet(TypedDict):
+    prefix: str
+    held: Literal["auto", "plain", "stream", "input"]
+
+
 class KeyRevoked(TypedDict):
     revoked: bool
     prefix: str
@@ -547,6 +558,7 @@ class KeyShown(TypedDict):
     created_at: float
     revoked: bool
     last_used: float | None
+    held: Literal["auto", "plain", "stream", "input"]
 
 
 class KeysListed(TypedDict):

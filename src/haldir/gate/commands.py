@@ -5,7 +5,7 @@ Sessions are opened in operations/session_commands.py: their budgets begin with 
 
 from collections.abc import Iterable
 
-from haldir.gate.model import Agent, ApiKey, Session, Tenant
+from haldir.gate.model import Agent, ApiKey, HeldSetting, Session, Tenant
 from haldir.gate.scopes import key_covers_all
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
@@ -43,6 +43,7 @@ class CreateKey(Command, frozen=True, tag="key.create"):
     sha256: str
     name: str
     scopes: tuple[str, ...]
+    held: HeldSetting = "auto"
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApiKey.at(self.prefix)
@@ -55,7 +56,7 @@ class CreateKey(Command, frozen=True, tag="key.create"):
             asker = rows.get(ApiKey, self.asked_by.id)
             if asker is None or not key_covers_all(asker.scopes, self.scopes):
                 return deny("insufficient_scope", "A key can only make keys that are no broader than itself.")
-        key = ApiKey(self.prefix, self.sha256, self.name, self.scopes, now)
+        key = ApiKey(self.prefix, self.sha256, self.name, self.scopes, now, held=self.held)
         return allow(key, Credential(self.sha256, "key", self.prefix))
 
 
@@ -74,6 +75,22 @@ class RevokeKey(Command, frozen=True, tag="key.revoke"):
         return allow(key.but(revoked_at=now))
 
 
+class SetKeyHeld(Command, frozen=True, tag="key.held"):
+    """Say how held calls come back to the bearer of a key, and to the sessions it opened."""
+
+    prefix: str
+    held: HeldSetting
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield ApiKey.at(self.prefix)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        key = rows.get(ApiKey, self.prefix)
+        if key is None or key.revoked_at is not None:
+            return deny("key_not_found", f"There is no key {self.prefix} to change.")
+        return allow(key.but(held=self.held))
+
+
 class CreateAgent(Command, frozen=True, tag="agent.create"):
     """Name a workload: its key, and the template from which its sessions are opened."""
 
@@ -82,6 +99,7 @@ class CreateAgent(Command, frozen=True, tag="agent.create"):
     scopes: tuple[str, ...]
     limit_micros: int | None
     ttl_seconds: int
+    held: HeldSetting = "auto"
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield Agent.at(self.name)
@@ -90,7 +108,7 @@ class CreateAgent(Command, frozen=True, tag="agent.create"):
         about = Subject(agent_id=self.name)
         if rows.get(Agent, self.name):  # Also when revoked: in the log one name is one agent.
             return deny("exists", f"An agent {self.name!r} exists already, or did and was revoked.", about)
-        agent = Agent(self.name, self.sha256, self.scopes, self.limit_micros, self.ttl_seconds, now)
+        agent = Agent(self.name, self.sha256, self.scopes, self.limit_micros, self.ttl_seconds, now, held=self.held)
         return allow(agent, Credential(self.sha256, "agent", self.name), about=about)
 
 
@@ -108,6 +126,23 @@ class RevokeAgent(Command, frozen=True, tag="agent.revoke"):
         if agent is None or agent.revoked_at is not None:
             return deny("agent_not_found", f"There is no agent {self.name!r} to revoke.", about)
         return allow(agent.but(revoked_at=now, session_id=None), about=about)
+
+
+class SetAgentHeld(Command, frozen=True, tag="agent.held"):
+    """Say how held calls come back to an agent, and to the sessions it opened."""
+
+    name: str
+    held: HeldSetting
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield Agent.at(self.name)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        about = Subject(agent_id=self.name)
+        agent = rows.get(Agent, self.name)
+        if agent is None or agent.revoked_at is not None:
+            return deny("agent_not_found", f"There is no agent {self.name!r} to change.", about)
+        return allow(agent.but(held=self.held), about=about)
 
 
 class RevokeSession(Command, frozen=True, tag="session.revoke"):

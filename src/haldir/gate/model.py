@@ -29,6 +29,7 @@ class ApiKey(Row, frozen=True):
     scopes: tuple[str, ...]
     created_at: Micros
     revoked_at: Micros | None = None
+    held: HeldSetting = "auto"
 
 
 class KeyUse(Row, frozen=True):
@@ -53,6 +54,7 @@ class Agent(Row, frozen=True):
     created_at: Micros
     revoked_at: Micros | None = None
     session_id: str | None = None
+    held: HeldSetting = "auto"
 
 
 class Session(Row, frozen=True):

@@ -10,7 +10,16 @@ from haldir.approvals.commands import (
     SetFourEyes,
 )
 from haldir.approvals.model import Approval, ApprovalRules, Hold, PendingCount
-from haldir.gate.commands import CreateAgent, CreateKey, CreateTenant, RevokeAgent, RevokeKey, RevokeSession
+from haldir.gate.commands import (
+    CreateAgent,
+    CreateKey,
+    CreateTenant,
+    RevokeAgent,
+    RevokeKey,
+    RevokeSession,
+    SetAgentHeld,
+    SetKeyHeld,
+)
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.ledger.model import Budget, Payment, Reservation
@@ -59,8 +68,10 @@ AnyCommand = (
     CreateTenant
     | CreateKey
     | RevokeKey
+    | SetKeyHeld
     | CreateAgent
     | RevokeAgent
+    | SetAgentHeld
     | OpenAgentSession
     | CreateSession
     | RevokeSession

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import click
 
 EVERY_TOOL = "execute"
+HELD = click.Choice(["auto", "plain", "stream", "input"])
+HELD_HELP = "How an MCP call that waits for a person comes back: as the client can, or in this way. [auto]"
 WHOLE_DIGITS_MAX = 13  # As the server takes them; keeps 1e999999999 from being spelled out.
 
 F = TypeVar("F", bound=Callable[..., Any])

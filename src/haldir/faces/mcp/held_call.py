@@ -20,6 +20,7 @@ from haldir.kernel.clock import Micros
 from haldir.kernel.errors import REFUSALS, Refused
 from haldir.operations.approvals_shown import held_call, waiting_for
 from haldir.operations.context import Context
+from haldir.operations.held_setting import held_setting
 from haldir.operations.living import find_row
 from haldir.operations.upstreams import output_is_typed
 from haldir.proxy import message as rpc
@@ -73,7 +74,7 @@ class HeldCall:
         except Refused as refused:
             if refused.refusal != APPROVAL_REQUIRED:
                 raise
-            self._way = way_of("auto", self.inbound)
+            self._way = way_of(await held_setting(self._ctx, self._waiter.caller), self.inbound)
             if self._way != "stream" or not await self._waits.decided(self._waiter, refused.approval_id):
                 raise
         return await attempt()

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from haldir.gate.commands import CreateAgent, RevokeAgent
-from haldir.gate.model import Agent
+from haldir.gate.commands import CreateAgent, RevokeAgent, SetAgentHeld
+from haldir.gate.model import Agent, HeldSetting
 from haldir.gate.scopes import parse_session_scopes
 from haldir.kernel import ids
 from haldir.kernel.clock import unix_seconds
@@ -23,12 +23,16 @@ DEFAULT_SCOPES = ("read", "browse")  # As a session's: an agent that may run too
 
 
 class CreateAgentRequest(msgspec.Struct, frozen=True):
-    """A name, and the template of the agent's sessions. `ttl` in seconds; 0 is until revoked."""
+    """A name, and the template of the agent's sessions. `ttl` in seconds; 0 is until revoked.
+
+    `held`: how a call by MCP that waits for a person comes back to the agent.
+    """
 
     name: str
     scopes: list[str] | None = None
     spend_limit: Amount | None = None
     ttl: int | None = None
+    held: HeldSetting = "auto"
 
 
 class AgentCreated(msgspec.Struct, frozen=True):
@@ -52,11 +56,24 @@ class AgentShown(msgspec.Struct, frozen=True):
     created_at: float
     revoked: bool
     session_id: str | None
+    held: HeldSetting
 
 
 class AgentsListed(msgspec.Struct, frozen=True):
     agents: list[AgentShown]
     count: int
+
+
+class SetAgentHeldRequest(msgspec.Struct, frozen=True):
+    """`auto`: as the client can; `input` and `stream` where it can, else `plain`."""
+
+    name: str
+    held: HeldSetting
+
+
+class AgentHeldSet(msgspec.Struct, frozen=True):
+    name: str
+    held: HeldSetting
 
 
 class RevokeAgentRequest(msgspec.Struct, frozen=True):
@@ -87,6 +104,7 @@ async def create_agent(ctx: Context, caller: Caller, request: CreateAgentRequest
         scopes=scopes,
         limit_micros=limit_micros,
         ttl_seconds=ttl_seconds,
+        held=request.held,
     )
     await allowed(ctx, caller.tenant, command)
     message = "Store this agent key now: it is shown once."
@@ -105,6 +123,7 @@ async def list_agents(ctx: Context, caller: Caller, _request: ListAgentsRequest)
             unix_seconds(row.created_at),
             row.revoked_at is not None,
             row.session_id,
+            row.held,
         )
         for row in rows
     ]
@@ -117,6 +136,13 @@ async def revoke_agent(ctx: Context, caller: Caller, request: RevokeAgentRequest
     await allowed(ctx, caller.tenant, command)
     ctx.agent_sessions.pop((caller.tenant, request.name), None)
     return AgentRevoked(revoked=True, name=request.name)
+
+
+async def set_agent_held(ctx: Context, caller: Caller, request: SetAgentHeldRequest) -> AgentHeldSet:
+    """Say how a call by MCP that waits for a person comes back to an agent."""
+    command = SetAgentHeld(op_id=ctx.new_op(), asked_by=caller.credential, name=request.name, held=request.held)
+    await allowed(ctx, caller.tenant, command)
+    return AgentHeldSet(request.name, request.held)
 
 
 def shown_limit(limit_micros: int | None, scopes: tuple[str, ...]) -> float | None:
@@ -160,6 +186,18 @@ OPERATIONS = (
         request=RevokeAgentRequest,
         response=AgentRevoked,
         run=revoke_agent,
+        refusals=("agent_not_found",),
+        tag="agents",
+    ),
+    Operation(
+        name="set_agent_held",
+        method="PUT",
+        path="/v1/agents/{name}/held",
+        summary="Say how held calls come back to an agent",
+        scope="admin:write",
+        request=SetAgentHeldRequest,
+        response=AgentHeldSet,
+        run=set_agent_held,
         refusals=("agent_not_found",),
         tag="agents",
     ),

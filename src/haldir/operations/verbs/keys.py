@@ -4,8 +4,8 @@ import hmac
 
 import msgspec
 
-from haldir.gate.commands import CreateKey, RevokeKey
-from haldir.gate.model import ApiKey, KeyUse
+from haldir.gate.commands import CreateKey, RevokeKey, SetKeyHeld
+from haldir.gate.model import ApiKey, HeldSetting, KeyUse
 from haldir.gate.scopes import parse_key_scopes
 from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import Micros, unix_seconds
@@ -24,11 +24,15 @@ SHOWN_ONCE = "Store this key now: it is shown once."
 
 
 class CreateKeyRequest(msgspec.Struct, frozen=True):
-    """`scopes`: a list, a comma-separated string or a JSON list in a string; absent means everything."""
+    """`scopes`: a list, a comma-separated string or a JSON list in a string; absent means everything.
+
+    `held`: how a call by MCP that waits for a person comes back to its bearer, and to the sessions it opens.
+    """
 
     name: str = "default"
     scopes: list[str] | str | None = None
     bootstrap_token: str | None = None
+    held: HeldSetting = "auto"
 
 
 class KeyCreated(msgspec.Struct, frozen=True):
@@ -54,11 +58,24 @@ class KeyShown(msgspec.Struct, frozen=True):
     created_at: float
     revoked: bool
     last_used: float | None = None
+    held: HeldSetting = "auto"
 
 
 class KeysListed(msgspec.Struct, frozen=True):
     keys: list[KeyShown]
     count: int
+
+
+class SetKeyHeldRequest(msgspec.Struct, frozen=True):
+    """`auto`: as the client can; `input` and `stream` where it can, else `plain`."""
+
+    prefix: str
+    held: HeldSetting
+
+
+class KeyHeldSet(msgspec.Struct, frozen=True):
+    prefix: str
+    held: HeldSetting
 
 
 class RevokeKeyRequest(msgspec.Struct, frozen=True):
@@ -77,6 +94,8 @@ async def create_key(ctx: Context, caller: Caller | None, request: CreateKeyRequ
         raise InvalidRequest(f"a name is 1 to {NAME_CHARS_MAX} characters", "name")
     if caller is None:
         _require_bootstrap(ctx, request.bootstrap_token)
+        if request.held != "auto":
+            raise InvalidRequest("the first key of a tenant is made without `held`; set it with the key", "held")
         made = await create_tenant(ctx, ctx.new_op(), request.name, request.name, scopes)
         return _created(made.key.reveal(), request.name, scopes)
     await require_scope(ctx, caller, "admin:write", "create_key")
@@ -89,6 +108,7 @@ async def create_key(ctx: Context, caller: Caller | None, request: CreateKeyRequ
         sha256=ids.credential_sha256(key),
         name=request.name,
         scopes=scopes,
+        held=request.held,
     )
     await allowed(ctx, caller.tenant, command)
     return _created(key, request.name, scopes)
@@ -104,16 +124,31 @@ async def list_keys(ctx: Context, caller: Caller, _request: ListKeysRequest) -> 
 
 async def revoke_key(ctx: Context, caller: Caller, request: RevokeKeyRequest) -> KeyRevoked:
     """End a key, from the next decision on, on every replica."""
-    if len(request.prefix) != ids.KEY_PREFIX_CHARS:
+    _check_prefix(request.prefix)
+    await _changed(ctx, caller, RevokeKey(op_id=ctx.new_op(), asked_by=caller.credential, prefix=request.prefix))
+    return KeyRevoked(revoked=True, prefix=request.prefix)
+
+
+async def set_key_held(ctx: Context, caller: Caller, request: SetKeyHeldRequest) -> KeyHeldSet:
+    """Say how a call by MCP that waits for a person comes back to a key, and to the sessions it opened."""
+    _check_prefix(request.prefix)
+    command = SetKeyHeld(op_id=ctx.new_op(), asked_by=caller.credential, prefix=request.prefix, held=request.held)
+    await _changed(ctx, caller, command)
+    return KeyHeldSet(request.prefix, request.held)
+
+
+def _check_prefix(prefix: str) -> None:
+    if len(prefix) != ids.KEY_PREFIX_CHARS:
         raise InvalidPrefix(f"a prefix is the first {ids.KEY_PREFIX_CHARS} characters of a key", "prefix")
-    command = RevokeKey(op_id=ctx.new_op(), asked_by=caller.credential, prefix=request.prefix)
+
+
+async def _changed(ctx: Context, caller: Caller, command: RevokeKey | SetKeyHeld) -> None:
     try:
         await allowed(ctx, caller.tenant, command)
     except Refused as refused:
         if refused.refusal == "key_not_found":
             raise NotFound(refused.reason) from refused
         raise
-    return KeyRevoked(revoked=True, prefix=request.prefix)
 
 
 def _shown(row: ApiKey, last_used_at: Micros) -> KeyShown:
@@ -125,6 +160,7 @@ def _shown(row: ApiKey, last_used_at: Micros) -> KeyShown:
         unix_seconds(row.created_at),
         row.revoked_at is not None,
         unix_seconds(last_used_at) if last_used_at else None,
+        row.held,
     )
 
 
@@ -191,6 +227,17 @@ OPERATIONS = (
         request=RevokeKeyRequest,
         response=KeyRevoked,
         run=revoke_key,
+        tag="keys",
+    ),
+    Operation(
+        name="set_key_held",
+        method="PUT",
+        path="/v1/keys/{prefix}/held",
+        summary="Say how held calls come back to a key",
+        scope="admin:write",
+        request=SetKeyHeldRequest,
+        response=KeyHeldSet,
+        run=set_key_held,
         tag="keys",
     ),
 )

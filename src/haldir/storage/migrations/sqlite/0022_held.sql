@@ -1,0 +1,3 @@
+-- How a held MCP call comes back to whoever bears the key.
+ALTER TABLE api_key ADD COLUMN held TEXT NOT NULL DEFAULT 'auto';
+ALTER TABLE agent ADD COLUMN held TEXT NOT NULL DEFAULT 'auto';
