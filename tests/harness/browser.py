@@ -91,4 +91,5 @@ def violations(page: Page) -> str:
 
 def overflow(page: Page) -> int:
     """Return by how many pixels a page is wider than its window."""
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return max(0, int(wider))

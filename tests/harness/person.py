@@ -42,8 +42,8 @@ class Person:
         return self.send_raw("/sign-in", urlencode({"key": key, **fields}).encode())
 
     def _asked(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        carried = {"cookie": self.cookie} if self.cookie else {}
-        answer = self._haldir.ask(method, path, body, key=None, **carried, **headers)
+        carried = {"sec_fetch_site": "same-origin"} | ({"cookie": self.cookie} if self.cookie else {})
+        answer = self._haldir.ask(method, path, body, key=None, **{**carried, **headers})
         given = answer.headers.get("set-cookie")
         if given is not None:
             pair = given.partition(";")[0]

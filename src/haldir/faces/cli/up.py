@@ -56,6 +56,7 @@ def _announce(ready: Ready, settings: Settings, *, as_json: bool) -> None:
     click.echo(f"Haldir listens on {ready.url}")
     click.echo(f"  data       {ready.data}")
     click.echo(f"  admin key  {ready.admin_key_file}")
+    click.echo(f"  approvals  {settings.public_url or ready.url}/approvals (in a browser)")
     for upstream in settings.upstreams:
         click.echo(f"  upstream   {ready.url}/mcp/{upstream.name}")
     click.echo("\nTry in another terminal:")

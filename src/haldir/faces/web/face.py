@@ -196,10 +196,13 @@ class WebFace:
         return page_reply(page, 200, self._visits.cookie(msgspec.structs.replace(visitor.visit, told=None)))
 
     def _to_sign_in(self, scope: Scope) -> WebReply:
-        path = place(scope["path"])
-        if scope["method"] != "POST" and dict(scope["headers"]).get(b"sec-fetch-site") == b"cross-site":
-            return page_reply(self._plain.moment(path))
-        return see_other(_sign_in_for(path))
+        """Send whoever showed no cookie to the form that takes a key, by a page of ours if that may bring the cookie.
+
+        A browser leaves it out where it follows a link of another site (SameSite=Strict). Most say that they do.
+        """
+        path = _sign_in_for(place(scope["path"]))
+        site = dict(scope["headers"]).get(b"sec-fetch-site", b"")
+        return see_other(path) if site in {b"same-origin", b"none"} else page_reply(self._plain.moment(path))
 
     def _asset(self, name: str) -> WebReply:
         asset = self._assets.get(name)

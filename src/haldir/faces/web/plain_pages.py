@@ -40,11 +40,8 @@ class PlainPages(msgspec.Struct, frozen=True):
         )
 
     def moment(self, path: str) -> Element:
-        """Return a page that goes on to `path` by itself.
-
-        A link in another site's message comes without the cookie (SameSite=Strict); from a page of ours it goes along.
-        """
-        page = self.frame.page("One moment", h("p", h("a", "Go on to the approval", href=path)))
+        """Return a page that goes on to `path` by itself, and takes the cookie along."""
+        page = self.frame.page("One moment", h("h1", "One moment"), h("p", h("a", "Go on", href=path)))
         head, body = page.children
         assert isinstance(head, Element)
         refresh = h("meta", http_equiv="refresh", content=f"0; url={path}")
