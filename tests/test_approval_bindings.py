@@ -171,6 +171,22 @@ def test_the_call_that_was_approved_does_not_run_after_what_ends_its_approval(sc
     assert scene.haldir.rest("GET", f"/v1/approvals/{approval_id}")["used_by"] in {"", None}
 
 
+def test_one_word_given_before_two_were_needed_does_not_do_for_two(scene: Scene) -> None:
+    """The same policies, all the while: what they ask for depends on how much was called meanwhile."""
+    [rule] = scene.haldir.rest("GET", "/v1/approvals/rules")["rules"]
+    scene.haldir.rest("DELETE", f"/v1/approvals/rules/{rule['rule_id']}")
+    often = {"calls": {"per": "session", "within_seconds": 3600}, "gt": 1}
+    busy = {"effect": "hold", "reason": "Busy.", "approvers": 2, "when": {"all": [{"tool": "up.do"}, often]}}
+    for policy in ({"type": "require_approval", "tools": ["up.do"]}, {"type": "rule", **busy}):
+        scene.haldir.rest("POST", "/v1/proxy/policies", policy)
+    approval_id = approved_call(scene)
+    assert text(scene.call(tool="up.redo")) == "ok"
+    again = waiting(scene.call())
+    assert again != approval_id
+    assert scene.haldir.rest("GET", f"/v1/approvals/{again}")["approvers"] == 2
+    assert scene.executions == 1
+
+
 def test_an_approval_that_was_used_lets_nothing_through_by_any_door(scene: Scene) -> None:
     approval_id = approved_call(scene)
     assert text(scene.call()) == "ok"

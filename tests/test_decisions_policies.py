@@ -226,6 +226,61 @@ def test_four_eyes_of_the_tenant_count_where_a_policy_alone_holds(court: Court) 
     assert approval.four_eyes
 
 
+ONE, TWO, OTHERS = Terms(), Terms(2), Terms(four_eyes=True)
+
+
+@pytest.mark.parametrize(
+    ("asked_on", "then", "counts"),
+    [
+        (ONE, ONE, True),
+        (TWO, ONE, True),
+        (OTHERS, ONE, True),
+        (OTHERS, OTHERS, True),
+        (ONE, TWO, False),
+        (ONE, OTHERS, False),
+        (TWO, OTHERS, False),
+        (OTHERS, TWO, False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("decided", [True, False])
+def test_an_approval_counts_only_where_it_was_asked_for_on_terms_as_strict(
+    court: Court,
+    asked_on: Terms,
+    then: Terms,
+    counts: bool,  # noqa: FBT001 - pytest hands it over by name.
+    decided: bool,  # noqa: FBT001 - as above.
+) -> None:
+    """Policies that look at clocks and counters hold the same call on other terms later."""
+    first = told(call(court, holding_on(asked_on)), Held).approval_id
+    if decided:
+        for voter in "xyz"[: asked_on.approvers]:
+            assert court.decide(first, by=court.key(voter)).allowed
+    again = call(court, holding_on(then))
+    if counts and decided:
+        assert again.allowed
+    else:
+        assert again.code == "approval_required"
+        assert (told(again, Held).approval_id == first) is counts
+    assert the_state(court, first) == ({True: "used", False: "pending"}[decided] if counts else "expired")
+
+
+def test_what_was_denied_stays_denied_on_stricter_terms(court: Court) -> None:
+    first = told(call(court, holding_on(ONE)), Held).approval_id
+    court.decide(first, "deny", court.key("x"))
+    assert call(court, holding_on(TWO)).code == "approval_denied"
+
+
+def holding_on(terms: Terms) -> Judgement:
+    return Judgement(0, holds=(Holding("pol_h", "rule", "Why.", terms),))
+
+
+def the_state(court: Court, approval_id: str) -> str:
+    found = court.row(Approval, approval_id)
+    assert found is not None
+    return found.state
+
+
 def test_deny_beats_hold(court: Court) -> None:
     both = left_open(Pending("pol_d", "Denied.", MeterAbove(CALLS, 0)), holds=(HOLDING,))
     assert call(court, both).code == "policy_denied"

@@ -98,7 +98,7 @@ def ruling(
         return PASSED
     waiting = rows.get(Hold, asked.session_id, asked.request_digest)
     approval = rows.the(Approval, waiting.approval_id) if waiting else None
-    if waiting is None or approval is None or _lapsed(approval, rules, asked, now):
+    if waiting is None or approval is None or _lapsed(approval, rules, asked, now) or _falls_short(approval, terms):
         if not _is_pending(approval) and (refusal := pending_refusal(rows, asked.session_id)):
             return Ruling(*refusal)
         return _begun(asked, terms, approval, approval_id, now)
@@ -162,6 +162,12 @@ def _lapsed(approval: Approval, rules: ApprovalRules, asked: Asked, now: Micros)
 def _is_pending(before: Approval | None) -> bool:
     """Tell whether an approval counts among those that wait: then another may take its place."""
     return before is not None and before.state == "pending"
+
+
+def _falls_short(approval: Approval, terms: Terms) -> bool:
+    """Tell whether an approval was asked for on weaker terms: with time and with counters other policies hold."""
+    weaker = approval.approvers < terms.approvers or (terms.four_eyes and not approval.four_eyes)
+    return weaker and approval.state in {"pending", "approved"}
 
 
 def _begun(asked: Asked, terms: Terms, before: Approval | None, approval_id: str, now: Micros) -> Ruling:
