@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from haldir.operations.policy_schema import policy_schema
-from harness.commands import CliServer
+from harness.commands import CliServer, haldir
 from harness.databases import fresh_database
 
 FIRST = """
@@ -159,6 +159,46 @@ def test_findings_are_shown_as_compilers_show_them(server: CliServer, folder: Pa
     file.write_text("- {name: a, type: spend_limit, max: 5}\n")
     fine = server.run("policy", "lint", str(file))
     assert (fine.exit_code, fine.stdout) == (0, "1 policies, 0 findings.\n")
+
+
+def test_one_policy_is_added_from_a_file_that_knows_where_it_is_wrong(server: CliServer, folder: Path) -> None:
+    file = folder / "one.yaml"
+    file.write_text("type: spend_limit\nname: exact\nmax: 12.50\n")
+    assert server.answer("policy", "add", "--file", str(file))["policy_id"] == "exact"
+    assert listed(server)["exact"]["max"] == 12.5
+    file.write_text("type: block_tool\ntool: nobody_has_this\n")
+    odd = server.run("policy", "add", "--file", str(file))
+    assert (odd.exit_code, odd.stderr.partition(": ")[0]) == (0, f"{file}:2:1")
+    assert "warning" in odd.stderr
+    assert "warning" in server.run("policy", "add", "block_tool", "tool=nobody_has_this").stderr
+    for text, code, said in [
+        ("type: block_tool\ntol: x\n", 1, f"{file}:2:1: block_tool has no field 'tol'"),
+        ("type: block_tool\nname: exact\ntool: x\n", 4, "exists"),
+        ("- {type: block_tool, tool: x}\n- {type: block_tool, tool: y}\n", 2, "states 2 policies"),
+        ("type: [", 2, f"{file}:2:1: the file is not YAML"),
+    ]:
+        file.write_text(text)
+        refused = server.run("policy", "add", "--file", str(file))
+        assert (refused.exit_code, said in refused.stderr) == (code, True), refused.stderr
+
+
+def test_of_many_warnings_only_some_stand_beside_a_change(server: CliServer, folder: Path) -> None:
+    many = "".join(f"- {{name: n{number}, type: block_tool, tool: nobody_has_{number}}}\n" for number in range(30))
+    (folder / "many.yaml").write_text(many)
+    told = server.run("policy", "apply", str(folder), "--dry-run").stderr.splitlines()
+    assert (len(told), told[-1]) == (21, "… and 10 more: `haldir policy lint` shows all.")
+    assert len(server.run("policy", "lint", str(folder)).stdout.splitlines()) == 31
+
+
+def test_the_log_that_holds_versions_is_decided_again_alike(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(FIRST)
+    with CliServer(tmp_path / "data") as server:
+        server.answer("policy", "add", "block_tool", "tool=x")
+        server.answer("policy", "apply", str(tmp_path / "all.yaml"), "--yes")
+        server.answer("policy", "rollback", "1", "--yes")
+        assert server.stop() == 0
+    checked = haldir("fsck", "--data", str(tmp_path / "data"))
+    assert (checked.exit_code, checked.stdout.split(",")[0]) == (0, "fsck: ok")
 
 
 def test_the_schema_is_printed_for_an_editor(server: CliServer) -> None:

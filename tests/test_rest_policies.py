@@ -78,6 +78,15 @@ def test_a_set_of_policies_is_put_changed_and_emptied(haldir: Haldir) -> None:
     assert haldir.rest("GET", POLICIES)["policies"] == []
 
 
+def test_no_number_is_rounded_on_its_way(haldir: Haldir) -> None:
+    number = "12345678901234567890.10"
+    rule = f'{{"name":"exact","type":"rule","effect":"deny","reason":"No.","when":{{"argument":"/n","eq":{number}}}}}'
+    haldir.ask("PUT", POLICIES, f'{{"policies":[{rule}]}}'.encode())
+    told = put(haldir, dry_run=True)
+    for answer in (haldir.get(POLICIES), haldir.get(f"{POLICIES}/versions/1"), told):
+        assert f'"eq":{number}'.encode() in answer.raw
+
+
 def test_a_dry_run_tells_what_would_change_and_changes_nothing(haldir: Haldir) -> None:
     put(haldir, NO_RM)
     size = haldir.rest("GET", "/v1/audit/tree-head")["tree_size"]
@@ -109,6 +118,14 @@ def test_an_older_version_is_shown_and_brought_back_as_a_new_one(haldir: Haldir)
     assert names(haldir.rest("GET", POLICIES)) == [unnamed]
     assert haldir.post(f"{POLICIES}/rollback", {"version": 0}).body["version"] == 7
     assert haldir.rest("GET", POLICIES)["count"] == 0
+
+
+def test_a_rollback_that_is_sent_twice_happens_once(haldir: Haldir) -> None:
+    put(haldir, NO_RM)
+    put(haldir, SMALL)
+    answers = [haldir.post(f"{POLICIES}/rollback", {"version": 1}, idempotency_key="once") for _ in range(2)]
+    assert [answer.body["version"] for answer in answers] == [3, 3]
+    assert haldir.rest("GET", POLICIES)["version"] == 3
 
 
 def test_the_versions_tell_who_changed_what_and_when_newest_first(haldir: Haldir) -> None:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from haldir.faces.cli.arguments import quoted
+from haldir.faces.cli.arguments import JsonFile, quoted
 from haldir.faces.cli.policies import defined_by, definition
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
@@ -26,7 +26,7 @@ def anomaly() -> None:
 
 
 @anomaly.command(epilog=EXAMPLES)
-@defined_by("rule")
+@defined_by("The rule as JSON.", JsonFile())
 @speaks_rest
 def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Json | None) -> None:
     """Add a rule: its KIND and its MEMBERS as NAME=VALUE, or a file."""

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
-from haldir.faces.cli.arguments import JsonFile, parse_member, quoted
+from haldir.client import HaldirAPIError
+from haldir.faces.cli.arguments import parse_member, quoted
 from haldir.faces.cli.policy_code.apply import apply, rollback, versions
-from haldir.faces.cli.policy_code.checks import lint, schema
+from haldir.faces.cli.policy_code.checks import StatedFile, fail_at, lint, schema, warn
+from haldir.faces.cli.policy_code.files import Stated
 from haldir.faces.cli.policy_code.testing import run_cases
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
@@ -37,11 +39,11 @@ for command in (apply, versions, rollback, lint, run_cases, schema):
     policy.add_command(command)
 
 
-def defined_by(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def defined_by(what: str, file: click.ParamType[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the arguments that `definition` makes a definition of."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        command = click.option("--file", "file", type=JsonFile(), help=f"The {what} as JSON.")(command)
+        command = click.option("--file", "file", type=file, help=what)(command)
         command = click.argument("members", nargs=-1)(command)
         return click.argument("kind", required=False)(command)
 
@@ -49,11 +51,20 @@ def defined_by(what: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 @policy.command(epilog=EXAMPLES)
-@defined_by("policy")
+@defined_by("The policy as YAML or JSON.", StatedFile())
 @speaks_rest
-def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Json | None) -> None:
+def add(remote: Remote, kind: str | None, members: tuple[str, ...], file: Stated | None) -> None:
     """Add a policy: its KIND and its MEMBERS as NAME=VALUE, or a file."""
-    answer = remote.post("/v1/proxy/policies", definition(kind, members, file))
+    stated = definition(kind, members, file.definition if file else None)
+    try:
+        answer = remote.send("POST", "/v1/proxy/policies", stated)
+    except HaldirAPIError as error:
+        pointer = error.body.get("field", "")
+        fail_at(remote, error, file.where(pointer) if file and pointer.startswith("/") else None)
+        raise
+    if not remote.as_json:
+        where = {each["pointer"]: file.where(each["pointer"]) if file else "policy" for each in answer["warnings"]}
+        warn([{**each, "severity": "warning", "where": where[each["pointer"]]} for each in answer["warnings"]])
     remote.show(answer, lambda added: click.echo(f"Policy {plain(added['policy_id'])} is in force."))
 
 

@@ -99,10 +99,10 @@ async def remove_policy(ctx: Context, caller: Caller, request: PolicyNamed) -> P
 
 
 def shown_policy(stored: StoredPolicy | PastPolicy, policy: Policy) -> dict[str, Any]:
-    """Return a policy as it is listed."""
+    """Return a policy as it is listed, each number by its own text."""
     named = {} if stored.id.startswith(RESERVED) else {NAME: stored.id}
     known = {"policy_id": stored.id, "created_at": unix_seconds(stored.created_at)}
-    return {**known, **named, **msgspec.json.decode(policy.encoded())}
+    return {**known, **named, **msgspec.json.decode(policy.encoded(), type=dict[str, msgspec.Raw])}
 
 
 async def _warnings(ctx: Context, caller: Caller, policy_id: str, policy: Policy) -> list[PolicyWarning]:

@@ -1,19 +1,16 @@
 """`haldir policy apply|versions|rollback`: the files of a folder are the policies, and each change is a version."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from haldir.client import HaldirAPIError
-from haldir.faces.cli.endings import CHECK_FAILED
 from haldir.faces.cli.policy_code.changes import print_changes
-from haldir.faces.cli.policy_code.checks import print_findings, where
-from haldir.faces.cli.policy_code.files import Stated, load_policies
+from haldir.faces.cli.policy_code.checks import fail_at, warn, where
+from haldir.faces.cli.policy_code.files import load_policies
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
-from haldir.faces.cli.screen import moment, plain, print_json, print_table
+from haldir.faces.cli.screen import moment, print_json, print_table
 
 
 def says_yes(command: Any) -> Any:
@@ -38,7 +35,7 @@ def apply(remote: Remote, path: Path, *, yes: bool, dry_run: bool) -> None:
         try:
             told = remote.send("PUT", "/v1/proxy/policies", {**body, **members})
         except HaldirAPIError as error:
-            _tell_where(remote, error, stated)
+            fail_at(remote, error, where(stated, error.body.get("field", "")))
             raise
         findings = [{**each, "where": where(stated, each["pointer"])} for each in told["findings"]]
         return {**told, "findings": findings}
@@ -73,7 +70,7 @@ def _change(remote: Remote, ask: Any, gone_because: str, *, yes: bool, dry_run: 
         raise click.UsageError("With --json nobody is asked: give --yes or --dry-run.")
     told = ask(dry_run=True)
     if not remote.as_json:
-        print_findings(told["findings"], aside=True)
+        warn(told["findings"])
         print_changes(told, gone_because=gone_because)
     if told["changes"] and not dry_run:
         if not yes:
@@ -85,19 +82,6 @@ def _change(remote: Remote, ask: Any, gone_because: str, *, yes: bool, dry_run: 
         click.echo(f"Nothing was changed: version {told['version']} is in force.")
     else:
         click.echo(f"Version {told['version']} is in force.")
-
-
-def _tell_where(remote: Remote, error: HaldirAPIError, stated: Sequence[Stated]) -> None:
-    """Say where in the files a refusal strikes, and end; a refusal that points nowhere is left to the caller."""
-    field = error.body.get("field", "")
-    place = where(stated, field)
-    if place is None:
-        return
-    if remote.as_json:
-        print_json({"code": error.code, "error": error.message, "where": place, "field": field})
-    else:
-        click.echo(plain(f"{place}: {error.message}"), err=True)
-    sys.exit(CHECK_FAILED)
 
 
 def _print_versions(answer: Json) -> None:
