@@ -44,6 +44,7 @@ bench: setup
 	-$(MAKE) gateways
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/core.py
+	$(BIN)/python bench/policies.py
 	$(BIN)/python bench/relay.py
 	$(BIN)/python bench/rest.py
 	$(BIN)/python bench/webhooks.py

@@ -15,7 +15,7 @@ from haldir.policy.conditions.names import keys_of
 from haldir.policy.conditions.usage import measures
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Holding, Judgement, Meter, Pending, Remark
-from haldir.policy.policy import PASSED, Examine, Policy, Verdict
+from haldir.policy.policy import PASSED, Examine, Policy, Verdict, passed
 
 Named = tuple[str, Policy]
 
@@ -31,9 +31,15 @@ class _Compiled(NamedTuple):
     """A policy that was compiled, and the id it goes by."""
 
     policy_id: str
+    policy: Policy
     examine: Examine
-    shadow: bool
     by_name: bool
+
+    def narrowed(self, upstream: str, tool: str) -> "_Compiled":
+        """Return the policy compiled once more, for the calls of one tool."""
+        if not isinstance(self.policy, ConditionalPolicy):
+            return self
+        return self._replace(examine=self.policy.compiled(self.policy_id, (upstream, tool)))
 
 
 class _Concerned(NamedTuple):
@@ -93,8 +99,7 @@ class PolicySet:
 
     def _add(self, policy_id: str, policy: Policy) -> None:
         place = len(self._all)
-        shadow = policy.mode == "shadow"
-        self._all.append(_Compiled(policy_id, policy.compiled(policy_id), shadow, policy.by_name_alone()))
+        self._all.append(_Compiled(policy_id, policy, policy.compiled(policy_id), policy.by_name_alone()))
         self._meters.update(dict.fromkeys(policy.meters()))
         keys = policy.concerns()
         if keys is None:
@@ -112,11 +117,13 @@ class PolicySet:
         return known
 
     def _sought(self, upstream: str, tool: str) -> _Concerned:
-        named = [place for key in keys_of(upstream, tool) for place in self._named.get(key, ())]
-        found = [self._all[place] for place in sorted({*self._general, *named})]
+        named = {place for key in keys_of(upstream, tool) for place in self._named.get(key, ())}
+        places = sorted({*self._general, *named})
+        found = [self._all[at].narrowed(upstream, tool) if at in named else self._all[at] for at in places]
+        found = [each for each in found if each.examine is not passed]
         return _Concerned(
-            tuple(each for each in found if not each.shadow),
-            tuple(each for each in found if each.shadow),
+            tuple(each for each in found if each.policy.mode == "enforce"),
+            tuple(each for each in found if each.policy.mode == "shadow"),
             tuple(meter for meter in self._meters if measures(meter, upstream, tool)),
         )
 

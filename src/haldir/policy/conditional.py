@@ -6,13 +6,13 @@ from typing import Literal
 import msgspec
 
 from haldir.kernel.clock import Micros
-from haldir.policy.conditions.names import BY_NAME, OF_SESSION
-from haldir.policy.conditions.node import Node, Sense
+from haldir.policy.conditions.names import OF_SESSION, ByName
+from haldir.policy.conditions.node import Node, Sense, never
 from haldir.policy.conditions.times import TimeIs
 from haldir.policy.conditions.usage import MeterIs
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Holding, Meter, Pending, Terms
-from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict
+from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict, passed
 
 Effect = Literal["allow", "deny", "hold"]
 APPROVERS_MAX = 10
@@ -39,14 +39,17 @@ class ConditionalPolicy(CallPolicy, frozen=True):
         """Return what it does then."""
         raise NotImplementedError
 
-    def compiled(self, policy_id: str) -> Examine:
+    def compiled(self, policy_id: str, names: tuple[str, str] | None = None) -> Examine:
+        """Return the function that examines calls, or with `names` those of this upstream and tool alone."""
         strike = self.strike(policy_id)
         condition = self.condition()
         holding = Holding(policy_id, self.KIND, strike.reason, strike.terms) if strike.effect == "hold" else None
         struck = _struck(strike, holding)
         if condition is None:
             return lambda _facts: struck
-        test = condition.test(Sense(wanted=True, unknown=strike.effect != "allow"))
+        test = condition.test(Sense(wanted=True, unknown=strike.effect != "allow", names=names))
+        if test is never:
+            return passed
 
         def examine(facts: Facts) -> Verdict:
             found = test(facts)
@@ -68,7 +71,7 @@ class ConditionalPolicy(CallPolicy, frozen=True):
 
     def by_name_alone(self) -> bool:
         condition = self.condition()
-        return condition is None or all(isinstance(leaf, BY_NAME) for leaf in condition.leaves())
+        return condition is None or all(isinstance(leaf, ByName) for leaf in condition.leaves())
 
     def looks_at_session(self) -> bool:
         condition = self.condition()
@@ -88,11 +91,14 @@ def _struck(strike: Strike, holding: Holding | None) -> Verdict:
 def _until_next_look(examine: Examine, looks: list[NextLook]) -> Examine:
     """Return the examination that also says from when on a look at the clock may change its verdict."""
     since = until = 0  # What was found out holds from `since` until `until`: at first, at no instant.
+    passed_until = PASSED
 
     def timed(facts: Facts) -> Verdict:
-        nonlocal since, until
+        nonlocal since, until, passed_until
         if not since <= facts.at < until:
             since, until = facts.at, min(look(facts.at) for look in looks)
-        return msgspec.structs.replace(examine(facts), valid_until=until)
+            passed_until = Verdict(valid_until=until)
+        verdict = examine(facts)
+        return passed_until if verdict is PASSED else msgspec.structs.replace(verdict, valid_until=until)
 
     return timed

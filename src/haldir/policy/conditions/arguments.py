@@ -59,11 +59,9 @@ class SumIs(Leaf, frozen=True):
         asks = [each.asked_of_number() for each in self.comparisons]
 
         def check(facts: Facts) -> bool | None:
-            numbers = [decimal_of(value) for value in spread(facts.arguments, steps)]
-            known = [number for number in numbers if number is not None]
-            if len(known) < len(numbers):
+            total = exact_sum(decimal_of(value) for value in spread(facts.arguments, steps))
+            if total is None:
                 return None
-            total = exact_sum(known)
             return all(ask(total) for ask in asks)
 
         return check

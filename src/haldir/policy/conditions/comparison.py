@@ -182,9 +182,11 @@ def _containing(operand: Any) -> Ask:
 
 
 def _long(comparisons: tuple[Comparison, ...]) -> Ask:
-    ask = every([each.asked() for each in comparisons])
+    asks = [((ORDERS | EQUALITIES)[each.op], int(each.operand.text)) for each in comparisons]
 
     def length(value: Any) -> bool | None:
-        return ask(Number(str(len(value)))) if isinstance(value, str | list | dict) else None
+        if not isinstance(value, str | list | dict):
+            return None
+        return all(order(len(value), bound) for order, bound in asks)
 
     return length

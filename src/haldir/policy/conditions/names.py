@@ -1,11 +1,9 @@
 """Leaves on who calls what: upstream, tool, agent, session, scope. A `*` in a name stands for any characters."""
 
-from collections.abc import Callable
 from typing import Any
 
-from haldir.kernel.scopes import covers
-from haldir.policy.conditions.node import Check, Concerns, Leaf
-from haldir.policy.facts import Facts
+from haldir.kernel.scopes import covering
+from haldir.policy.conditions.node import Check, Concerns, Leaf, Sense, Test, always, never
 
 ANY = "*"
 
@@ -15,7 +13,22 @@ def keys_of(upstream: str, tool: str) -> tuple[str, str, str]:
     return tool, f"{upstream}.{tool}", f"{upstream}/"
 
 
-class ToolIs(Leaf, frozen=True):
+class ByName(Leaf, frozen=True):
+    """What the names of a call alone settle."""
+
+    def listed(self, upstream: str, tool: str) -> bool:
+        raise NotImplementedError
+
+    def check(self) -> Check:
+        return lambda facts: self.listed(facts.upstream, facts.tool)
+
+    def test(self, sense: Sense) -> Test:
+        if sense.names is None:
+            return super().test(sense)
+        return always if self.listed(*sense.names) is sense.wanted else never
+
+
+class ToolIs(ByName, frozen=True):
     """The tool is one of these, each `TOOL` of any upstream or `UPSTREAM.TOOL`."""
 
     names: tuple[str, ...]
@@ -23,27 +36,21 @@ class ToolIs(Leaf, frozen=True):
     def definition(self) -> dict[str, Any]:
         return {"tool": one_or_list(self.names)}
 
-    def check(self) -> Check:
-        listed = matcher(self.names)
-
-        def check(facts: Facts) -> bool:
-            return listed(facts.tool) or listed(f"{facts.upstream}.{facts.tool}")
-
-        return check
+    def listed(self, upstream: str, tool: str) -> bool:
+        return any(is_like(name, tool) or is_like(name, f"{upstream}.{tool}") for name in self.names)
 
     def concerns(self, *, wanted: bool) -> Concerns:
         return frozenset(self.names) if wanted and not any(ANY in name for name in self.names) else None
 
 
-class UpstreamIs(Leaf, frozen=True):
+class UpstreamIs(ByName, frozen=True):
     names: tuple[str, ...]
 
     def definition(self) -> dict[str, Any]:
         return {"upstream": one_or_list(self.names)}
 
-    def check(self) -> Check:
-        listed = matcher(self.names)
-        return lambda facts: listed(facts.upstream)
+    def listed(self, upstream: str, tool: str) -> bool:
+        return any(is_like(name, upstream) for name in self.names)
 
     def concerns(self, *, wanted: bool) -> Concerns:
         literal = wanted and not any(ANY in name for name in self.names)
@@ -57,8 +64,11 @@ class AgentIs(Leaf, frozen=True):
         return {"agent": one_or_list(self.names)}
 
     def check(self) -> Check:
-        listed = matcher(self.names)
-        return lambda facts: listed(facts.agent_id)
+        literal = frozenset(name for name in self.names if ANY not in name)
+        patterns = [name for name in self.names if ANY in name]
+        if not patterns:
+            return lambda facts: facts.agent_id in literal
+        return lambda facts: facts.agent_id in literal or any(is_like(each, facts.agent_id) for each in patterns)
 
 
 class SessionIs(Leaf, frozen=True):
@@ -81,11 +91,10 @@ class ScopeIs(Leaf, frozen=True):
         return {"scope": one_or_list(self.scopes)}
 
     def check(self) -> Check:
-        scopes = self.scopes
-        return lambda facts: any(covers(facts.scopes, scope) for scope in scopes)
+        enough = frozenset(above for scope in self.scopes for above in covering(scope))
+        return lambda facts: not enough.isdisjoint(facts.scopes)
 
 
-BY_NAME: tuple[type[Leaf], ...] = (ToolIs, UpstreamIs)  # What these say is settled by the names of a call alone.
 OF_SESSION: tuple[type[Leaf], ...] = (AgentIs, ScopeIs)  # These look at what only the session's row says.
 
 
@@ -94,22 +103,16 @@ def one_or_list(names: tuple[str, ...]) -> str | list[str]:
     return names[0] if len(names) == 1 else list(names)
 
 
-def matcher(names: tuple[str, ...]) -> Callable[[str], bool]:
-    """Return whether a name is one of these, `*` in them standing for any characters. Linear in name and pattern."""
-    literal = frozenset(name for name in names if ANY not in name)
-    patterns = [name.split(ANY) for name in names if ANY in name]
-    if not patterns:
-        return literal.__contains__
-    return lambda name: name in literal or any(fits(name, pieces) for pieces in patterns)
-
-
-def fits(name: str, pieces: list[str]) -> bool:
-    """Tell whether a name begins with the first piece, ends with the last, and has the others between in order."""
-    first, *middle, last = pieces
+def is_like(pattern: str, name: str) -> bool:
+    """Tell whether a name is the pattern, in which `*` stands for any characters. Linear in both."""
+    first, *rest = pattern.split(ANY)
+    if not rest:
+        return name == pattern
+    last = rest.pop()
     if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
         return False
     place, end = len(first), len(name) - len(last)
-    for piece in middle:
+    for piece in rest:
         found = name.find(piece, place, end)
         if found < 0:
             return False

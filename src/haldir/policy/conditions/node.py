@@ -23,9 +23,18 @@ class Sense(NamedTuple):
 
     wanted: bool
     unknown: bool
+    names: tuple[str, str] | None = None  # Upstream and tool, where they are known before a call comes.
 
     def opposite(self) -> "Sense":
-        return Sense(not self.wanted, self.unknown)
+        return self._replace(wanted=not self.wanted)
+
+
+def always(_facts: Facts) -> bool:
+    return True
+
+
+def never(_facts: Facts) -> bool:
+    return False
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -126,36 +135,42 @@ class Not(Node, frozen=True):
 
 def conjunction(tests: list[Test]) -> Test:
     """Return the test that all tests pass; what is certain is folded away."""
-    if len(tests) == 1:
-        return tests[0]
+    if never in tests:
+        return never
+    tests = [each for each in tests if each is not always]
+    if len(tests) < 2:  # noqa: PLR2004 - one, or none.
+        return tests[0] if tests else always
 
     def test(facts: Facts) -> bool | Condition:
-        rest: list[Condition] = []
+        rest: tuple[Condition, ...] = ()
         for each in tests:
             found = each(facts)
             if found is False:
                 return False
-            if not isinstance(found, bool):
-                rest.append(found)
-        return AllOf(tuple(rest)) if len(rest) > 1 else rest[0] if rest else True
+            if found is not True:
+                rest = (*rest, found)
+        return True if not rest else AllOf(rest) if len(rest) > 1 else rest[0]
 
     return test
 
 
 def disjunction(tests: list[Test]) -> Test:
     """Return the test that any test passes; what is certain is folded away."""
-    if len(tests) == 1:
-        return tests[0]
+    if always in tests:
+        return always
+    tests = [each for each in tests if each is not never]
+    if len(tests) < 2:  # noqa: PLR2004 - one, or none.
+        return tests[0] if tests else never
 
     def test(facts: Facts) -> bool | Condition:
-        rest: list[Condition] = []
+        rest: tuple[Condition, ...] = ()
         for each in tests:
             found = each(facts)
             if found is True:
                 return True
-            if not isinstance(found, bool):
-                rest.append(found)
-        return AnyOf(tuple(rest)) if len(rest) > 1 else rest[0] if rest else False
+            if found is not False:
+                rest = (*rest, found)
+        return False if not rest else AnyOf(rest) if len(rest) > 1 else rest[0]
 
     return test
 

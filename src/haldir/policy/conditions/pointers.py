@@ -52,13 +52,15 @@ def followed(value: Any, steps: Steps) -> Any:
 
 def spread(value: Any, steps: Steps) -> list[Any]:
     """Return all that the steps lead to, with MISSING where one leads nowhere."""
-    for at, step in enumerate(steps):
-        if step == EVERY:
-            if not isinstance(value, list):
-                return [MISSING]
-            return [found for item in value for found in spread(item, steps[at + 1 :])]
-        value = followed(value, (step,))
-    return [value]
+    if EVERY not in steps:
+        return [followed(value, steps)]
+    at = steps.index(EVERY)
+    items, rest = followed(value, steps[:at]), steps[at + 1 :]
+    if not isinstance(items, list):
+        return [MISSING]
+    if EVERY not in rest:
+        return [followed(item, rest) for item in items]
+    return [found for item in items for found in spread(item, rest)]
 
 
 def _is_index(step: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from haldir.kernel.clock import Micros, moment
 from haldir.kernel.strict_json import Number
 from haldir.policy.conditions.node import Check, Leaf
+from haldir.policy.facts import Facts
 from haldir.policy.fields import SHOWN_CHARS, Fields, InvalidPolicy, suggestion
 from haldir.policy.hours import DAY_HOURS, WEEKDAYS, OpenHours
 from haldir.policy.zones import zone_named, zone_names
@@ -42,15 +43,23 @@ class TimeIs(Leaf, frozen=True):
         return {"time": found}
 
     def check(self) -> Check:
-        hours, on_date = self._hours(), self._on_date()
-        return lambda facts: hours.is_open(facts.at) and on_date(facts.at)
+        hours, on_date, next_look = self._hours(), self._on_date(), self.next_look()
+        since = until = 0  # What was found holds from `since` until `until`: at first, at no instant.
+        found = False
+
+        def check(facts: Facts) -> bool:
+            nonlocal since, until, found
+            if not since <= facts.at < until:
+                since, until = facts.at, next_look(facts.at)
+                found = hours.is_open(since) and on_date(since)
+            return found
+
+        return check
 
     def next_look(self) -> Callable[[Micros], Micros]:
         """Return the function that says from when on, after an instant, it may be answered otherwise."""
         hours = self._hours()
-        if not self.dates:
-            return hours.next_change
-        return hours.next_hour
+        return hours.next_hour if self.dates else hours.next_change
 
     def _hours(self) -> OpenHours:
         zone = zone_named(self.zone)
