@@ -97,3 +97,103 @@ calls = st.builds(
     st.just("agent_1"),
     st.integers(instant("2026-01-01T00:00"), instant("2027-01-01T00:00")),
 )
+
+
+def one_of(*words: str) -> st.SearchStrategy[Any]:
+    return st.sampled_from(words) | st.lists(st.sampled_from(words), unique=True, min_size=1)
+
+
+def joined(*parts: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(*parts).map(lambda drawn: {name: value for part in drawn for name, value in part.items()})
+
+
+numbers = st.sampled_from(["0", "1", "1.00", "2", "3", "0.1", "1e0", "1000000"]).map(Number)
+scalars = st.sampled_from(["a", "b", "aa", Number("1"), Number("1.0"), Number("2"), Number("0.1"), True, False])
+values = scalars | st.none() | st.lists(scalars, max_size=3)
+items = st.lists(st.fixed_dictionaries({}, optional={"p": numbers | values}), max_size=3)
+arguments = st.fixed_dictionaries({}, optional={"x": values, "y": scalars, "items": items})
+ORDER_OPS = ("gt", "ge", "lt", "le")
+few = whole(0, 4)
+
+
+def operators(number: st.SearchStrategy[Any], *names: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(names), number, min_size=1, max_size=2)
+
+
+argument_tests = (
+    operators(numbers, *ORDER_OPS)
+    | operators(scalars, "eq", "ne", "contains")
+    | fixed("in", st.lists(scalars, min_size=1, max_size=3))
+    | fixed("matches", st.sampled_from(["^a", "b$", "a.", "A"]))
+    | fixed("length", operators(few, *ORDER_OPS, "eq", "ne"))
+    | fixed("exists", st.booleans())
+)
+meters = joined(
+    fixed("per", st.sampled_from(["session", "agent", "tenant"])),
+    fixed("within_seconds", st.sampled_from([Number("1"), Number("60"), Number("90"), Number("3600")])),
+    member("tools", st.lists(st.sampled_from(["pay", "bank.pay", "read", "other"]), unique=True, min_size=1)),
+)
+leaves = (
+    fixed("tool", one_of("pay", "bank.*", "files.read", "*a*", "read"))
+    | fixed("upstream", one_of("bank", "f*"))
+    | fixed("agent", one_of("agent_1", "agent_*", "agent_2"))
+    | fixed("session", one_of("ses_1", "ses_2"))
+    | fixed("scope", one_of("execute:bank", "admin", "execute"))
+    | joined(fixed("argument", st.sampled_from(["/x", "/y", "/items", "/items/0/p", ""])), argument_tests)
+    | joined(fixed("sum", st.sampled_from(["/items/*/p", "/x/*"])), operators(numbers, *ORDER_OPS, "eq", "ne"))
+    | fixed("time", joined(hours, member("weekdays", st.lists(st.sampled_from(DAYS), unique=True, min_size=1))))
+    | fixed("time", joined(fixed("dates", st.sampled_from(["2026-06-01/2026-12-31", ["2027-01-15"]]))))
+    | joined(fixed("spend", st.just({"per": "call"})), operators(amounts, *ORDER_OPS))
+)
+counted = joined(fixed("calls", meters), operators(few, *ORDER_OPS)) | joined(
+    fixed("spend", meters), operators(amounts, *ORDER_OPS)
+)
+
+
+def trees(leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaf,
+        lambda inner: (
+            fixed("all", st.lists(inner, min_size=1, max_size=3))
+            | fixed("any", st.lists(inner, min_size=1, max_size=3))
+            | fixed("not", inner)
+        ),
+        max_leaves=6,
+    )
+
+
+modes = member("mode", st.sampled_from(["enforce", "shadow"]))
+
+
+def rules_on(
+    leaf: st.SearchStrategy[Any], effects: tuple[str, ...], *more: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Any]:
+    effect, reason = fixed("effect", st.sampled_from(effects)), fixed("reason", st.just("No."))
+    return kind("rule", effect, reason, fixed("when", trees(leaf)), *more)
+
+
+rules = (
+    rules_on(leaves | counted, ("deny", "hold"), modes)
+    | rules_on(leaves, ("allow",), modes)
+    | kind("rule", fixed("effect", st.sampled_from(["allow", "deny", "hold"])), fixed("reason", st.just("No.")), modes)
+)
+requirements = kind(
+    "require_approval",
+    member("tools", st.lists(tool_names, unique=True, min_size=1, max_size=3)),
+    member("agents", st.lists(st.sampled_from(["agent_1", "agent_*"]), unique=True, min_size=1)),
+    member("amount_over", amounts),
+    member("approvers", whole(1, 10)),
+    modes,
+)
+all_definitions = rules | requirements | joined(definitions, modes)
+asked_calls = st.builds(
+    Facts,
+    st.sampled_from(UPSTREAMS),
+    st.sampled_from(TOOLS),
+    arguments,
+    st.sampled_from(["ses_1", "ses_2"]),
+    st.sampled_from(["agent_1", "agent_2"]),
+    st.integers(instant("2026-01-01T00:00"), instant("2027-01-01T00:00")),
+    st.lists(st.sampled_from(["execute", "execute:bank", "*", "admin:x", "admin"]), max_size=2).map(tuple),
+    st.integers(0, 30_000_000) | st.none(),
+)

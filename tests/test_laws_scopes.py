@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from haldir.gate.scopes import key_covers, key_covers_all, parse_key_scopes, parse_session_scopes
 from haldir.kernel.errors import InvalidRequest, InvalidScope
-from haldir.kernel.scopes import covers
+from haldir.kernel.scopes import covering, covers
 
 RESOURCES = ("admin", "approvals", "audit", "payments", "proxy", "sessions", "vault", "webhooks")
 KEY_SCOPES = (
@@ -124,3 +124,8 @@ def test_what_is_no_session_scope_is_refused_by_name(scopes: list[str], message:
     with pytest.raises(InvalidRequest) as caught:
         parse_session_scopes(scopes)
     assert (str(caught.value), caught.value.field) == (message, "scopes")
+
+
+@given(scope, scope)
+def test_the_scopes_that_cover_one_are_those_that_are_told(granted: str, wanted: str) -> None:
+    assert (granted in set(covering(wanted))) == covers_by_words(granted, wanted)

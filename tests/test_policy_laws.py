@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,14 +11,25 @@ from hypothesis import strategies as st
 from haldir.kernel.clock import Micros
 from haldir.policy.compile import compile_policies
 from haldir.policy.facts import Facts
-from haldir.policy.judgement import Judgement
+from haldir.policy.judgement import Judgement, Pending
 from haldir.policy.parse import parse
 from haldir.policy.policy import Policy
-from policy_samples import TOOLS, UPSTREAMS, call, calls, definitions, instant, policy, time_windows, tool_definitions
+from policy_samples import (
+    TOOLS,
+    UPSTREAMS,
+    all_definitions,
+    asked_calls,
+    call,
+    calls,
+    instant,
+    policy,
+    time_windows,
+    tool_definitions,
+)
 
 Named = tuple[str, Policy]
 
-tenants = st.lists(definitions, max_size=8).map(
+tenants = st.lists(all_definitions, max_size=8).map(
     lambda drawn: [(f"pol_{n}", parse(each)) for n, each in enumerate(drawn)]
 )
 
@@ -30,7 +42,7 @@ def test_what_no_policy_forbids_is_allowed() -> None:
     assert verdict([], call()) == Judgement(7)
 
 
-@given(tenants, calls)
+@given(tenants, asked_calls)
 def test_deny_beats_all(policies: list[Named], facts: Facts) -> None:
     alone = {policy_id: verdict([(policy_id, each)], facts) for policy_id, each in policies}
     deniers = {policy_id: each.reason for policy_id, each in alone.items() if each.denied_by}
@@ -41,19 +53,28 @@ def test_deny_beats_all(policies: list[Named], facts: Facts) -> None:
         assert together.pending == ()
 
 
-@given(tenants, calls)
+@given(tenants, asked_calls)
 def test_all_policies_together_say_what_each_says_alone(policies: list[Named], facts: Facts) -> None:
     together = verdict(policies, facts)
+    alone = [verdict([named], facts) for named in policies]
+    assert together.shadowed == tuple(remark for each in alone for remark in each.shadowed)
     if together.denied_by:
         return
-    alone = [verdict([named], facts) for named in policies]
-    assert together.pending == tuple(pending for each in alone for pending in each.pending)
+    assert sorted(together.pending, key=by_id) == [pending for each in alone for pending in each.pending]
+    assert together.holds == tuple(held for each in alone for held in each.holds)
+    assert set(together.meters) == {meter for each in alone for meter in each.meters}
+    assert together.allowed_by == next((each.allowed_by for each in alone if each.allowed_by), None)
+    enforced = [each for (_, policy), each in zip(policies, alone, strict=True) if policy.mode == "enforce"]
     assert together.valid_until == min(
-        (each.valid_until for each in alone if each.valid_until is not None), default=None
+        (each.valid_until for each in enforced if each.valid_until is not None), default=None
     )
 
 
-@given(tenants, definitions, calls)
+def by_id(pending: Pending) -> str:
+    return pending.policy_id
+
+
+@given(tenants, all_definitions, asked_calls)
 def test_one_more_policy_never_loosens_the_verdict(
     policies: list[Named], definition: dict[str, Any], facts: Facts
 ) -> None:
@@ -62,9 +83,24 @@ def test_one_more_policy_never_loosens_the_verdict(
         assert after.denied_by
     elif not after.denied_by:
         assert set(before.pending) <= set(after.pending)
+        assert set(before.holds) <= set(after.holds)
 
 
-@given(tenants.flatmap(lambda drawn: st.tuples(st.just(drawn), st.permutations(drawn))), calls)
+@given(tenants, st.lists(all_definitions, max_size=4), asked_calls)
+def test_what_stands_in_shadow_mode_changes_nothing(
+    policies: list[Named], more: list[dict[str, Any]], facts: Facts
+) -> None:
+    shadows = [(f"more_{n}", parse({**each, "mode": "shadow"})) for n, each in enumerate(more)]
+    before, after = verdict(policies, facts), verdict([*policies, *shadows], facts)
+    names = {name for name, _ in shadows}
+    assert tuple(each for each in after.pending if each.policy_id not in names) == before.pending
+    assert all(each.shadow for each in after.pending if each.policy_id in names)
+    assert all(each.policy_id in names for each in set(after.shadowed) - set(before.shadowed))
+    kept = {"pending": (), "meters": (), "shadowed": ()}
+    assert msgspec.structs.replace(after, **kept) == msgspec.structs.replace(before, **kept)
+
+
+@given(tenants.flatmap(lambda drawn: st.tuples(st.just(drawn), st.permutations(drawn))), asked_calls)
 def test_the_order_of_policies_makes_no_difference(pair: tuple[list[Named], list[Named]], facts: Facts) -> None:
     assert verdict(pair[0], facts) == verdict(pair[1], facts)
 
@@ -85,7 +121,7 @@ def forbids(definition: dict[str, Any], upstream: str, tool: str) -> bool:
     return not listed if definition["type"] == "allow_list" else listed
 
 
-@given(tenants, calls)
+@given(tenants, asked_calls)
 def test_what_is_certainly_denied_is_denied_whatever_is_asked(policies: list[Named], facts: Facts) -> None:
     if compile_policies(policies, 7).certainly_denies(facts.upstream, facts.tool):
         assert verdict(policies, facts).denied_by
@@ -104,7 +140,7 @@ def test_a_verdict_stands_until_the_instant_it_names(drawn: list[dict[str, Any]]
     assert compiled.judge(then) == verdict(policies, then)
 
 
-@given(tenants, st.lists(calls, max_size=6))
+@given(tenants, st.lists(asked_calls, max_size=6))
 def test_what_was_judged_before_makes_no_difference(policies: list[Named], asked: list[Facts]) -> None:
     compiled = compile_policies(policies, 7)
     assert [compiled.judge(facts) for facts in asked] == [verdict(policies, facts) for facts in asked]

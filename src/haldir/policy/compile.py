@@ -4,12 +4,13 @@ What no policy forbids or holds is allowed. Policies are indexed by the tools an
 so that a call only meets those that concern it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, final
 
 import msgspec
 
 from haldir.kernel.clock import Micros
+from haldir.policy.bounds import bounded, few_holds, few_meters, few_shadows
 from haldir.policy.conditional import ConditionalPolicy
 from haldir.policy.conditions.names import keys_of
 from haldir.policy.conditions.usage import measures
@@ -62,7 +63,9 @@ class PolicySet:
         self._all: list[_Compiled] = []
         self._general: list[int] = []  # Places in `_all` of policies that may concern any call.
         self._named: dict[str, list[int]] = {}  # And of those that concern only calls with a key.
+        self._measurer = ""  # The first policy that measures.
         self._meters: dict[Meter, None] = {}
+        self._shadow_meters: dict[Meter, None] = {}  # What shadows measure must never be too much for an entry.
         self._known: dict[tuple[str, str], _Concerned] = {}
         for policy_id, policy in policies:
             self._add(policy_id, policy)
@@ -81,15 +84,16 @@ class PolicySet:
                     self.epoch, each.policy_id, verdict.denial, valid_until=verdict.valid_until, shadowed=shadowed
                 )
             found.add(each.policy_id, verdict)
-        return Judgement(
+        judgement = Judgement(
             self.epoch,
             pending=(*found.pending, *shadows),
             valid_until=found.valid_until,
-            holds=tuple(found.holds),
+            holds=few_holds(found.holds) if found.holds else (),
             meters=concerned.meters,
             shadowed=shadowed,
             allowed_by=found.allowed_by,
         )
+        return bounded(judgement, self._measurer)
 
     def certainly_denies(self, upstream: str, tool: str) -> bool:
         """Tell whether every call of this tool is forbidden, whatever it asks and whenever it comes."""
@@ -100,7 +104,9 @@ class PolicySet:
     def _add(self, policy_id: str, policy: Policy) -> None:
         place = len(self._all)
         self._all.append(_Compiled(policy_id, policy, policy.compiled(policy_id), policy.by_name_alone()))
-        self._meters.update(dict.fromkeys(policy.meters()))
+        for meter in policy.meters():
+            self._measurer = self._measurer or policy_id
+            (self._meters if policy.mode == "enforce" else self._shadow_meters).setdefault(meter)
         keys = policy.concerns()
         if keys is None:
             self._general.append(place)
@@ -116,6 +122,11 @@ class PolicySet:
             known = self._known[upstream, tool] = self._sought(upstream, tool)
         return known
 
+    def _measured(self) -> Iterator[Meter]:
+        yield from self._meters
+        only = [meter for meter in self._shadow_meters if meter not in self._meters]
+        yield from few_meters(only)
+
     def _sought(self, upstream: str, tool: str) -> _Concerned:
         named = {place for key in keys_of(upstream, tool) for place in self._named.get(key, ())}
         places = sorted({*self._general, *named})
@@ -124,7 +135,7 @@ class PolicySet:
         return _Concerned(
             tuple(each for each in found if each.policy.mode == "enforce"),
             tuple(each for each in found if each.policy.mode == "shadow"),
-            tuple(meter for meter in self._meters if measures(meter, upstream, tool)),
+            tuple(meter for meter in self._measured() if measures(meter, upstream, tool)),
         )
 
 
@@ -162,4 +173,4 @@ def _shadowed(shadows: Iterable[_Compiled], facts: Facts) -> tuple[tuple[Remark,
         elif verdict.denial or verdict.holding is not None:
             reason = verdict.denial or (verdict.holding.reason if verdict.holding else "")
             remarks.append(Remark(each.policy_id, reason))
-    return tuple(remarks), tuple(pending)
+    return few_shadows(remarks, pending)

@@ -1,0 +1,62 @@
+"""How much a judgement may hold: it stands in the entry of its call, which has a bound. What is beyond fails closed."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from haldir.policy.judgement import Holding, Judgement, Meter, Pending, Remark, Terms
+
+LEFT_OPEN_BYTES_MAX = 24 << 10  # Of 64 KiB that an entry may have.
+SHADOW_BYTES_MAX = (
+    8 << 10
+)  # Of the same, for what policies in shadow mode leave open, and as much for what they measure.
+HOLDS_MAX = 16
+SHADOWS_MAX = 16
+
+
+def bounded(judgement: Judgement, measurer: str) -> Judgement:
+    """Return the judgement, or a denial if it leaves more open than an entry can hold.
+
+    `measurer`: the first policy that measures.
+    """
+    if not judgement.pending and not judgement.meters:
+        return judgement
+    open_ones = [each for each in judgement.pending if not each.shadow]
+    if _bytes(open_ones, judgement.meters) <= LEFT_OPEN_BYTES_MAX:
+        return judgement
+    named = open_ones[0].policy_id if open_ones else measurer
+    reason = "The policies on this tool measure more than the entry of a call can hold; make them fewer."
+    return Judgement(judgement.epoch, named, reason, shadowed=judgement.shadowed)
+
+
+def few_holds(holds: Sequence[Holding]) -> tuple[Holding, ...]:
+    """Return the holds; of very many the first, the last of them with the strictest terms of the rest."""
+    if len(holds) <= HOLDS_MAX:
+        return tuple(holds)
+    kept, rest = holds[: HOLDS_MAX - 1], holds[HOLDS_MAX - 1 :]
+    terms = Terms(max(each.terms.approvers for each in rest), any(each.terms.four_eyes for each in rest))
+    return (*kept, msgspec.structs.replace(rest[0], terms=terms))
+
+
+def few_shadows(
+    remarks: Sequence[Remark], pending: Sequence[Pending]
+) -> tuple[tuple[Remark, ...], tuple[Pending, ...]]:
+    """Return what policies in shadow mode say; of very many the first, and how many are left out."""
+    kept, said = list(pending[: SHADOWS_MAX // 2]), remarks[: SHADOWS_MAX // 2]
+    while _bytes(kept) > SHADOW_BYTES_MAX:
+        kept.pop()
+    left_out = len(remarks) + len(pending) - len(kept) - len(said)
+    more = (Remark("", f"{left_out} more policies in shadow mode are left out."),) if left_out else ()
+    return (*said, *more), tuple(kept)
+
+
+def few_meters(meters: Sequence[Meter]) -> tuple[Meter, ...]:
+    """Return the meters that only policies in shadow mode ask for; of very many the first."""
+    kept = list(meters[:SHADOWS_MAX])
+    while _bytes(kept) > SHADOW_BYTES_MAX:
+        kept.pop()
+    return tuple(kept)
+
+
+def _bytes(*parts: Sequence[msgspec.Struct]) -> int:
+    return len(msgspec.json.encode(parts))

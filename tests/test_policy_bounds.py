@@ -1,0 +1,81 @@
+"""What policies without end leave behind in the entry of a call: bounded, and nothing that matters is lost."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from haldir.policy.bounds import HOLDS_MAX, LEFT_OPEN_BYTES_MAX, SHADOWS_MAX
+from haldir.policy.compile import compile_policies
+from haldir.policy.judgement import Judgement, Remark, Terms
+from policy_samples import call, policy
+
+
+def judged(*definitions: str) -> Judgement:
+    named = [(f"pol_{number:04}", policy(text)) for number, text in enumerate(definitions)]
+    return compile_policies(named, 1).judge(call())
+
+
+def rule(effect: str, when: str = '{"tool":"pay"}', more: str = "") -> str:
+    return f'{{"type":"rule","effect":"{effect}","reason":"{"x" * 300}","when":{when}{more}}}'
+
+
+def counting(within: int) -> str:
+    return f'{{"calls":{{"per":"session","within_seconds":{within}}},"gt":1}}'
+
+
+def test_of_many_holds_some_are_named_and_the_strictest_terms_of_all_count() -> None:
+    many = [rule("hold", more=f',"approvers":{number % 5 + 1}') for number in range(40)]
+    found = judged(*many, rule("hold", more=',"approvers":9,"four_eyes":true'))
+    assert [each.policy_id for each in found.holds] == [f"pol_{number:04}" for number in range(HOLDS_MAX)]
+    assert [each.terms.approvers for each in found.holds[:-1]] == [number % 5 + 1 for number in range(HOLDS_MAX - 1)]
+    assert found.holds[-1].terms == Terms(9, four_eyes=True)
+    exactly = judged(*many[:HOLDS_MAX])
+    assert exactly.holds[-1].terms == Terms((HOLDS_MAX - 1) % 5 + 1)
+
+
+def test_of_many_shadows_some_are_heard_and_the_rest_are_counted() -> None:
+    sure = [rule("deny", more=',"mode":"shadow"')] * 20
+    open_ones = [rule("deny", counting(60), ',"mode":"shadow"')] * 20
+    found = judged(*sure, *open_ones)
+    assert (len(found.shadowed), len(found.pending)) == (9, 8)
+    assert found.shadowed[-1] == Remark("", "24 more policies in shadow mode are left out.")
+    assert [each.policy_id for each in found.shadowed[:2]] == ["pol_0000", "pol_0001"]
+    assert not found.denied_by
+    few = judged(*sure[: SHADOWS_MAX // 2], *open_ones[:2])
+    assert (len(few.shadowed), len(few.pending)) == (SHADOWS_MAX // 2, 2)
+    assert judged(*sure).shadowed[-1] == Remark("", "12 more policies in shadow mode are left out.")
+
+
+def test_what_one_shadow_leaves_open_is_never_too_much_for_an_entry() -> None:
+    tools = ",".join(f'"{"t" * 250}{number}"' for number in range(16))
+    window = '{"calls":{"per":"session","within_seconds":%d,"tools":[%s]},"gt":1}'
+    huge = '{"all":[' + ",".join(window % (60 + number, tools) for number in range(50)) + "]}"
+    found = judged(rule("deny", huge, ',"mode":"shadow"'))
+    assert (found.denied_by, found.pending, found.meters) == ("", (), ())
+    assert found.shadowed == (Remark("", "1 more policies in shadow mode are left out."),)
+    assert judged(rule("deny", huge)).denied_by == "pol_0000"
+
+
+@pytest.mark.parametrize("number", [9, 60])
+def test_what_leaves_no_more_open_than_an_entry_holds_is_left_open(number: int) -> None:
+    found = judged(*[rule("deny", counting(60))] * number)
+    size = len(msgspec.json.encode((found.pending, found.meters)))
+    assert (len(found.pending), size <= LEFT_OPEN_BYTES_MAX) == ((number, True) if not found.denied_by else (0, True))
+    assert bool(found.denied_by) == (number == 60)
+    if found.denied_by:
+        assert (found.denied_by, "make them fewer" in found.reason) == ("pol_0000", True)
+
+
+def test_windows_of_shadows_never_become_too_many_for_an_entry() -> None:
+    shadows = [rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60 + at)}]}}', ',"mode":"shadow"') for at in range(500)]
+    enforced: list[Any] = [rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60)}]}}')]
+    found = judged(*enforced, *shadows)
+    assert [each.within_seconds for each in found.meters] == list(range(60, 77))
+    assert not found.denied_by
+
+
+def test_windows_without_end_deny_the_calls_that_would_be_measured_and_say_so() -> None:
+    found = judged(*[rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60 + at)}]}}') for at in range(900)])
+    assert (found.denied_by, "make them fewer" in found.reason) == ("pol_0000", True)
+    assert not judged(*[rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60 + at)}]}}') for at in range(32)]).denied_by
