@@ -27,6 +27,7 @@ JUDGES = (
     "test_approval_changes.py",
     "test_payments.py",
     "test_journal*.py",
+    "test_key_uses.py",
     "test_kernel_money.py",
     "test_laws*.py",
     "test_policy_*.py",
