@@ -23,6 +23,7 @@ from mutants.page import explained, lines_of
 from mutants.scope import PACKAGE, PAGE, files, importers_of, module_of, name_of
 from mutants.swapping import import_instead, swap
 from mutants.trials import Verdict, aside, tried
+from mutants.verdicts import Verdicts
 
 KILLED_PERCENT_MIN = 90
 VERDICTS: tuple[Verdict, ...] = ("killed", "timed out", "survived")
@@ -39,7 +40,7 @@ class Run:
         self._scratch = scratch
         self.sources = {name_of(path): path.read_bytes() for path in files() if not chosen or name_of(path) in chosen}
         self.mutants = [mutant for file, source in self.sources.items() for mutant in mutants_of(file, source)]
-        self.verdicts: dict[Mutant, Verdict] = {}
+        self.verdicts = Verdicts(self.mutants)
         self._survey = self._surveyed()
 
     def judge(self) -> None:
@@ -70,7 +71,7 @@ class Run:
         for mutant, verdict in tried(trials):
             if mutant.after == mutant.before:
                 continue
-            self.verdicts[mutant] = verdict
+            self.verdicts.add(mutant, verdict)
             if verdict == "survived":
                 sys.stdout.write("\n".join([*lines_of([mutant]), ""]))
             if len(self.verdicts) % 100 == 0:
@@ -82,7 +83,7 @@ class Run:
         reborn = partial(self._reborn, control, sorted(self._survey.seconds))
         yield control, partial(unharmed, reborn)
         for mutant in self.mutants:
-            if not mutant.live:
+            if not mutant.live and mutant not in self.verdicts:
                 tests = self._survey.judges_of_all([mutant.file, *importers_of(mutant.file)])
                 yield mutant, partial(self._reborn, mutant, tests)
 
@@ -104,7 +105,7 @@ class Run:
         control = Mutant.unchanged(self.mutants[0].file)
         yield control, partial(unharmed, partial(first_to_fail, list(items.values()), self._survey))
         for mutant in self.mutants:
-            if mutant.live:
+            if mutant.live and mutant not in self.verdicts:
                 tests = [items[test] for test in self._survey.judges_of(mutant.file, mutant.lines)]
                 yield mutant, partial(self._exchanged, mutant, tests)
 

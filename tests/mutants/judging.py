@@ -19,7 +19,7 @@ from mutants.scope import PACKAGE, ROOT, SLOW, judges
 
 CPU_SECONDS = 2.0  # What a test may use beyond CPU_TIMES what it used before: a loop without an end takes no longer.
 CPU_TIMES = 3.0
-WAIT_SECONDS = 5.0  # What it may take in all, so that what waits for nobody ends too. Others may need the machine.
+WAIT_SECONDS = 20.0  # What it may take in all, so that what waits for nobody ends too. Others may need the machine.
 WAIT_TIMES = 6.0
 MEMORY_BYTES_MAX = 3 << 30  # A list that grows without an end must not take the machine with it.
 
