@@ -359,12 +359,12 @@ def test_another_tenant_s_webhook_links_to_its_own_approvals_alone(
     haldir: Haldir, channel: Receiver, visitor: Person
 ) -> None:
     stranger = haldir.post("/v1/keys", {"name": "other", "bootstrap_token": BOOTSTRAP_TOKEN}, key=None).body["key"]
-    made = haldir.post("/v1/webhooks", {"url": channel.url, "links": True}, key=stranger).body
+    body = {"url": channel.url, "links": True, "events": ["approval_requested"]}
+    made = haldir.post("/v1/webhooks", body, key=stranger).body
     rule = {"type": "spend_over", "threshold": 10}
     assert haldir.post("/v1/approvals/rules", rule, key=stranger).status == 201
     theirs = held(haldir, key=stranger)
-    channel.wait_for(1)
-    (approve, _) = LINK.findall(next(each.raw for each in channel.came if b"approve" in each.raw).decode())
+    approve, _ = links(channel)
     assert said(follow(visitor, approve)).startswith("Approved")
     assert haldir.get(f"/v1/approvals/{theirs}", key=stranger).body["decided_by"] == f"link:{made['webhook_id']}"
     assert haldir.get(f"/v1/approvals/{theirs}").status == 404

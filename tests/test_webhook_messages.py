@@ -164,6 +164,14 @@ def test_nobody_who_names_a_thing_writes_markdown_or_dates_in_teams() -> None:
     assert found["fallbackText"] == "A request waits for approval"
 
 
+def test_a_notification_says_what_came_of_it() -> None:
+    fields = {"agent_id": "buyer", "request_id": "apr_1", "reason": "key:k decided it: denied."}
+    decided = message_of(event("approval_decided", **fields), "approval_decided")
+    assert decided.summary == "A request was decided: buyer · key:k decided it: denied."
+    changed = message_of(event("policy_changed", change="removed", policy_id="pol_1"), "policy_changed")
+    assert changed.summary == "A policy changed: removed"
+
+
 @pytest.mark.parametrize("kind", [*EVENTS, FLAGGED])
 def test_every_event_has_a_title_of_its_own(kind: str) -> None:
     assert message_of(event(kind), kind).title == TITLES[kind]
@@ -185,7 +193,22 @@ def test_an_event_that_nobody_gave_a_title_still_gets_one() -> None:
             event("upstream_quarantined", upstream="shop", tools=["buy", "sell"]),
             [Fact("Upstream", "shop"), Fact("Tools", "buy, sell")],
         ),
-        (event("budget_threshold", subject="ses_1", reason="50 %"), [Fact("Reason", "50 %")]),
+        (
+            event("budget_threshold", subject="ses_1", reason="50 %"),
+            [Fact("About", "ses_1"), Fact("Reason", "50 %")],
+        ),
+        (
+            event("policy_changed", change="approval_rule_added", rule_id="apl_1", rule_kind="all"),
+            [Fact("Change", "approval_rule_added"), Fact("Rule", "apl_1"), Fact("Kind of rule", "all")],
+        ),
+        (
+            event("policy_changed", change="four_eyes", four_eyes=False),
+            [Fact("Change", "four_eyes"), Fact("Four eyes", "off")],
+        ),
+        (
+            event("policy_changed", change="four_eyes", four_eyes=True),
+            [Fact("Change", "four_eyes"), Fact("Four eyes", "on")],
+        ),
         (
             event("approval_decided", request_id="apr_1", decision="approve", amount=0.000001),
             [Fact("Amount", "0.000001 USD"), Fact("Decision", "approve"), Fact("Approval", "apr_1")],

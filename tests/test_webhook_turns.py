@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haldir.kernel.clock import DAY, HOUR, SECOND, Micros
+from haldir.webhooks import postman, sender
 from haldir.webhooks.events import Event
 from haldir.webhooks.model import WebhookProgress, WebhookRetry
 from haldir.webhooks.schedule import ASIDE_ATTEMPTS, ATTEMPTS_MAX, DISABLE_AFTER, PAUSES_SECONDS, pause
@@ -64,6 +65,10 @@ def test_a_receiver_can_ask_for_more_time_but_not_for_less_nor_for_ever(
 ) -> None:
     planned = pause(failures, chance)
     assert pause(failures, chance, asked) == min(max(planned, asked * SECOND), 10 * HOUR)
+
+
+def test_an_attempt_takes_fifteen_seconds_at_most_by_http_and_by_smtp() -> None:
+    assert (sender.ATTEMPT_SECONDS_MAX, postman.ATTEMPT_SECONDS_MAX) == (15, 15)
 
 
 def test_the_first_pauses_are_as_documented() -> None:

@@ -51,6 +51,10 @@ LABELS = {
     "change": "Change",
     "policy_id": "Policy",
     "policy_kind": "Kind",
+    "rule_id": "Rule",
+    "rule_kind": "Kind of rule",
+    "four_eyes": "Four eyes",
+    "subject": "About",
     "webhook_id": "Webhook",
     "name": "Name",
     "prefix": "Key",
@@ -59,7 +63,8 @@ LABELS = {
     "request_id": "Approval",
     "session_id": "Session",
 }
-NAMED_IN_SUMMARY = ("agent_id", "upstream", "tool", "action", "amount")
+NAMED_IN_SUMMARY = ("agent_id", "upstream", "tool", "action", "amount", "change", "reason")
+SAY_WHY = frozenset({"approval_requested"})  # Titles that say it already.
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -94,7 +99,8 @@ def message_of(event: Event, name: str, links: Sequence[Link] = ()) -> Message:
     title = TITLES.get(name) or clean(name.replace("_", " ").capitalize(), TITLE_CHARS_MAX)
     if event.fields.get("test"):
         title = f"Test: {title}"
-    named = [_said(field, event.fields[field]) for field in NAMED_IN_SUMMARY if event.fields.get(field)]
+    naming = NAMED_IN_SUMMARY[:-1] if name in SAY_WHY else NAMED_IN_SUMMARY
+    named = [_said(field, event.fields[field]) for field in naming if event.fields.get(field)]
     footer = f"{event.id} · {iso_text(event.at)[:19].replace('T', ' ')} UTC · {event.fields.get('asked_by', '')}"
     return Message(
         kind=name,
@@ -115,11 +121,14 @@ def clean(text: str, chars_max: int) -> str:
 
 def _facts(fields: dict[str, Any]) -> Iterator[Fact]:
     for field, label in LABELS.items():
-        if value := fields.get(field):
+        value = fields.get(field)
+        if value or value is False:
             yield Fact(label, clean(_said(field, value), VALUE_CHARS_MAX))
 
 
 def _said(field: str, value: Any) -> str:
     if field == "amount":
         return f"{format_amount(round(value * MICROS))} {CURRENCY}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
