@@ -34,12 +34,14 @@ POLICIES = """
   effect: deny
   reason: Not yours.
   when: {all: [{tool: order}, {not: {any: [{agent: buyer-*}, {scope: admin}, {session: s1}]}}]}
+- {name: quiet, type: rate_limit, max_per_minute: 1, mode: shadow}
 - {name: soon, type: block_tool, tool: order, mode: shadow}
 - {name: named, type: rule, effect: allow, reason: Reading is fine., when: {tool: read}}
 """
 PASSING = """
 - {name: a blocked tool, call: {upstream: shop, tool: rm}, expect: deny, by: no-rm, reason: blocks}
 - {name: an unknown tool, call: {upstream: shop, tool: look}, expect: allow}
+- {name: a call that is not measured, call: {upstream: shop, tool: look, calls: {often: 10, quiet: 5}}, expect: allow}
 - {name: what is missing, call: {upstream: shop, tool: order, session: s1}, expect: hold, by: two-eyes}
 - {name: a named one, call: {upstream: shop, tool: read}, expect: allow, by: named, reason: Reading is fine}
 - {name: too much, call: {upstream: shop, tool: look, arguments: {amount: 25.01}}, expect: deny, by: small}
@@ -83,7 +85,7 @@ def outcome(folder: Path, cases: str, *options: str) -> Result:
 
 def test_cases_that_come_as_expected_pass_without_any_server(folder: Path) -> None:
     passed = outcome(folder, PASSING)
-    assert (passed.exit_code, passed.stdout) == (0, "No case is decided by: soon.\n22 cases, 0 failed.\n"), (
+    assert (passed.exit_code, passed.stdout) == (0, "No case is decided by: quiet, soon.\n23 cases, 0 failed.\n"), (
         passed.stdout
     )
 

@@ -53,6 +53,7 @@ FORGERIES: dict[str, Callable[[Rows], Any]] = {
     "a record is changed": lambda rows: rows[3].update(record=rows[3]["record"].replace("agent", "angel")),
     "an entry is shown otherwise": lambda rows: rows[3].update(agent_id="angel"),
     "a refusal is shown as allowed": lambda rows: rows[3].update(allowed=not rows[3]["allowed"]),
+    "another version of the policies": lambda rows: rows[3].update(policy_version=7),
     "a time is shown otherwise": lambda rows: rows[3].update(timestamp=rows[3]["timestamp"] + 1),
     "an entry is left out": lambda rows: rows.pop(3),
     "the first entry is left out": lambda rows: rows.pop(0),

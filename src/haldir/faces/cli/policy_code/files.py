@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from haldir.config_file import SettingsError
 from haldir.faces.cli.policy_code.document import Document, Place, Unreadable
 from haldir.faces.cli.policy_code.json_document import read_json
-from haldir.faces.cli.policy_code.yaml_document import read_yaml
 from haldir.kernel.errors import HaldirError
 
 FILE_BYTES_MAX = 1 << 20  # What the server takes in one request.
@@ -77,7 +76,11 @@ def load_document(path: Path) -> Document:
     if len(content) > FILE_BYTES_MAX:
         raise BadPolicyFile(str(path), f"is larger than {FILE_BYTES_MAX} bytes")
     try:
-        return read_json(content) if path.suffix == ".json" else read_yaml(content)
+        if path.suffix == ".json":
+            return read_json(content)
+        from haldir.faces.cli.policy_code.yaml_document import read_yaml  # noqa: PLC0415 - PyYAML is slow to load.
+
+        return read_yaml(content)
     except Unreadable as fault:
         raise BadPolicyFile(located(path, fault.place), fault.message) from None
 

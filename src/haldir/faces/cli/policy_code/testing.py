@@ -1,20 +1,17 @@
 """`haldir policy test`: what policies make of cases, without any server."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from haldir.faces.cli.endings import CHECK_FAILED, explained
-from haldir.faces.cli.policy_code.cases import Case, load_cases
-from haldir.faces.cli.policy_code.files import BadPolicyFile, case_files, load_policies
-from haldir.faces.cli.policy_code.outcome import Outcome, outcome_of
 from haldir.faces.cli.screen import plain, print_json
-from haldir.operations.policy_changes import Policies, named_policy
-from haldir.policy.compile import compile_policies
-from haldir.policy.fields import InvalidPolicy, pointer
+
+if TYPE_CHECKING:  # Only names here: the other commands on policies must not load what judges them.
+    from haldir.faces.cli.policy_code.trial import Trial, Tried
 
 EXAMPLES = """
 \b
@@ -24,28 +21,6 @@ EXAMPLES = """
   expect: hold
   by: refunds
 """
-
-
-class Tried(NamedTuple):
-    """A case and what became of it."""
-
-    case: Case
-    outcome: Outcome
-
-    @property
-    def ok(self) -> bool:
-        asked = self.case.asked
-        return (
-            self.outcome.verdict == asked.expect
-            and (not asked.by or asked.by in self.outcome.by)
-            and asked.reason in self.outcome.reason
-            and not self.undated
-        )
-
-    @property
-    def undated(self) -> bool:
-        """Whether the outcome depends on the time, and the case does not say when."""
-        return self.outcome.timed and self.case.call.at is None
 
 
 @click.command(name="test", epilog=EXAMPLES)
@@ -59,52 +34,27 @@ def run_cases(path: Path, cases: tuple[Path, ...], *, as_json: bool) -> None:
 
     Ends with 1 if a case fails, and with 2 if a file cannot be read.
     """
+    from haldir.faces.cli.policy_code.trial import try_cases  # noqa: PLC0415 - as above.
+
     with explained(as_json=as_json):
-        policies = _read_policies(path)
-        tried = _try_all(policies, load_cases(list(cases) or _cases_beside(path)))
+        trial = try_cases(path, cases)
     if as_json:
-        print_json({"ok": all(each.ok for each in tried), "cases": [_shown(each) for each in tried]})
+        print_json({"ok": not trial.failed, "cases": [_shown(each) for each in trial.tried]})
     else:
-        _print(policies, tried)
-    sys.exit(0 if all(each.ok for each in tried) else CHECK_FAILED)
+        _print(trial)
+    sys.exit(CHECK_FAILED if trial.failed else 0)
 
 
-def _cases_beside(path: Path) -> list[Path]:
-    found = case_files(path) if path.is_dir() else []
-    if not found:
-        raise BadPolicyFile(str(path), "there are no cases here; name a file of them with --cases FILE")
-    return found
-
-
-def _read_policies(path: Path) -> Policies:
-    found: dict[str, Any] = {}
-    for stated in load_policies(path):
-        try:
-            name, policy = named_policy(stated.definition)
-        except InvalidPolicy as fault:
-            raise BadPolicyFile(stated.where(fault.pointer), fault.message) from None
-        if name in found:
-            raise BadPolicyFile(stated.where(pointer("name")), f"Two policies are named {name!r}.")
-        found[name] = policy
-    return found
-
-
-def _try_all(policies: Policies, cases: Sequence[Case]) -> list[Tried]:
-    compiled = compile_policies(list(policies.items()), epoch=0)
-    return [Tried(case, outcome_of(compiled, case)) for case in cases]
-
-
-def _print(policies: Policies, tried: Sequence[Tried]) -> None:
-    failed = [each for each in tried if not each.ok]
-    for each in failed:
+def _print(trial: "Trial") -> None:
+    for each in trial.failed:
         for line in _lines(each):
             click.echo(plain(line))
-    if unseen := sorted({*policies}.difference(*(each.outcome.by for each in tried))):
-        click.echo(plain(f"No case is decided by: {', '.join(unseen)}."))
-    click.echo(f"{len(tried)} cases, {len(failed)} failed.")
+    if trial.idle:
+        click.echo(plain(f"No case is decided by: {', '.join(trial.idle)}."))
+    click.echo(f"{len(trial.tried)} cases, {len(trial.failed)} failed.")
 
 
-def _lines(tried: Tried) -> Iterator[str]:
+def _lines(tried: "Tried") -> Iterator[str]:
     asked = tried.case.asked
     by = f" by {asked.by}" if asked.by else ""
     because = f", and a reason with {asked.reason!r}" if asked.reason else ""
@@ -115,7 +65,7 @@ def _lines(tried: Tried) -> Iterator[str]:
         yield "    A policy depends on the time: say when the call is, with `at`."
 
 
-def _shown(tried: Tried) -> dict[str, Any]:
+def _shown(tried: "Tried") -> dict[str, Any]:
     asked, outcome = tried.case.asked, tried.outcome
     expected = {"verdict": asked.expect, "by": asked.by, "reason": asked.reason}
     got = {"verdict": outcome.verdict, "by": list(outcome.by), "reason": outcome.reason}
