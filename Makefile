@@ -50,6 +50,8 @@ bench: setup
 	$(BIN)/python bench/webhooks.py
 	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/growth.py postgres 1000 100000
+	$(BIN)/python bench/approvals.py
+	$(BIN)/python bench/approvals.py postgres
 
 # Gateways that others wrote, each in an environment of its own: 650 MB. Only the bench looks at them.
 gateways: $(VENV)/gateways/fastmcp/.ready $(VENV)/gateways/litellm/.ready

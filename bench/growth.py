@@ -185,7 +185,13 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def get(self, path: str) -> Any:
-        self._connection.request("GET", path, headers=self._headers)
+        return self._ask("GET", path)
+
+    def post(self, path: str) -> Any:
+        return self._ask("POST", path)
+
+    def _ask(self, method: str, path: str) -> Any:
+        self._connection.request(method, path, headers=self._headers)
         answer = self._connection.getresponse()
         body = json.loads(answer.read())
         assert answer.status == http.client.OK, body
@@ -229,8 +235,10 @@ def serving(settings: Settings) -> Iterator[Target]:
     database = {"HALDIR_DATABASE_URL": settings.database_url.reveal()} if settings.database_url else {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | database) as running:
         assert running.stdout is not None
-        yield Target(json.loads(running.stdout.readline())["url"], {}, running.pid)
-        running.terminate()
+        try:
+            yield Target(json.loads(running.stdout.readline())["url"], {}, running.pid)
+        finally:
+            running.terminate()
 
 
 if __name__ == "__main__":

@@ -20,15 +20,14 @@ SELECT {", ".join(mapping(Approval).names)} FROM approval
 WHERE tenant = :tenant AND agent_id = :agent_id AND state = 'pending' AND id < :before AND expires_at > :now
 ORDER BY id DESC LIMIT :limit
 """
-_PREVIOUS = """
-SELECT asked.id, made.id, made.admitted_at FROM approval AS asked JOIN call AS made
-  ON made.tenant = asked.tenant AND made.id = (
-    SELECT id FROM call
-    WHERE tenant = :tenant AND agent_id = asked.agent_id AND upstream = asked.upstream AND tool = asked.tool
-      AND admitted_at < asked.created_at
-    ORDER BY admitted_at DESC, id DESC LIMIT 1
-  )
-WHERE asked.tenant = :tenant AND asked.effect = 'call'
+_BEFORE = """
+FROM call WHERE tenant = :tenant AND agent_id = asked.agent_id AND upstream = asked.upstream AND tool = asked.tool
+  AND admitted_at < asked.created_at
+"""
+_PREVIOUS = f"""
+SELECT asked.id,
+  (SELECT id {_BEFORE} ORDER BY admitted_at DESC LIMIT 1), (SELECT max(admitted_at) {_BEFORE})
+FROM approval AS asked WHERE asked.tenant = :tenant AND asked.effect = 'call'
 """
 PREVIOUS_OF_ONE = f"{_PREVIOUS} AND asked.id = :id"
 PREVIOUS_OF_PAGE = f"""{_PREVIOUS} AND asked.state = 'pending' AND asked.id BETWEEN :oldest AND :newest
@@ -72,7 +71,7 @@ async def overdue_approvals(reader: Reader, tenant: TenantId, now: Micros, limit
 async def previous_call(reader: Reader, tenant: TenantId, approval_id: str) -> dict[str, PreviousCall]:
     """Return by approval the last call that its agent made of the tool it asks for; nothing where there is none."""
     found = await reader.fetch(PREVIOUS_OF_ONE, tenant=tenant, id=approval_id)
-    return {approval: PreviousCall(call_id, at) for approval, call_id, at in found}
+    return _by_approval(found)
 
 
 async def previous_calls_of_page(
@@ -80,4 +79,8 @@ async def previous_calls_of_page(
 ) -> dict[str, PreviousCall]:
     """Return the same of what waits from `newest` to `oldest`: of one agent, or of all ("")."""
     found = await reader.fetch(PREVIOUS_OF_PAGE, tenant=tenant, newest=newest, oldest=oldest, agent_id=agent_id)
-    return {approval: PreviousCall(call_id, at) for approval, call_id, at in found}
+    return _by_approval(found)
+
+
+def _by_approval(found: list[Any]) -> dict[str, PreviousCall]:
+    return {approval: PreviousCall(call_id, at) for approval, call_id, at in found if call_id is not None}

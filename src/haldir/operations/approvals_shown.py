@@ -19,7 +19,7 @@ from haldir.operations.previous_calls import NOT_SHOWN, Compared, ComparedShown,
 from haldir.operations.sealed_parts import opened_parts
 
 POLL_AFTER_SECONDS = 5  # People take longer; `?wait=` costs less and tells at once.
-OPENED_AT_ONCE = 8  # Approvals whose words are opened together: arguments may have a megabyte each.
+OPENED_AT_ONCE = 25  # Approvals whose words are opened together: arguments may have a megabyte each.
 PAGE_BYTES_MAX = 4 << 20  # A page ends early rather than hold much more.
 NOTHING_SAID = msgspec.Raw(b"null")
 
