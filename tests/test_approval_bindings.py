@@ -49,6 +49,10 @@ class Scene:
     def call_by_mcp(self, session: Any = None, **arguments: Any) -> Answer:
         return self.haldir.rpc("/mcp/up", call("do", **arguments), (session or self.session)["token"])
 
+    def call_with(self, **beside: Any) -> Answer:
+        params = {"name": "do", "arguments": ARGUMENTS, **beside}
+        return self.haldir.ask_modern("/mcp/up", "tools/call", params, self.session["token"])
+
     def pay(self, session: Any = None, **members: Any) -> Answer:
         asked = {"session_id": (session or self.session)["session_id"], "amount": 2, "description": "d", **members}
         return self.haldir.post("/v1/payments/authorize", asked)
@@ -127,6 +131,9 @@ OTHER_CALLS: dict[str, Ask] = {
     "a number as text": lambda scene: scene.call(ARGUMENTS | {"amount": 1, "name": ["n"]}),
     "an argument that says nothing": lambda scene: scene.call(ARGUMENTS | {"more": None}),
     "an argument less": lambda scene: scene.call({"name": "n"}),
+    "another answer to what the tool asked": lambda scene: scene.call_with(inputResponses={"to": {"action": "accept"}}),
+    "a state of the tool's": lambda scene: scene.call_with(requestState="a state"),
+    "as a task": lambda scene: scene.call_with(task={"ttl": 1}),
     "another tool": lambda scene: scene.call(tool="up.redo"),
     "the same tool elsewhere": lambda scene: scene.call(tool="twin.do"),
 }
@@ -169,6 +176,18 @@ def test_the_call_that_was_approved_does_not_run_after_what_ends_its_approval(sc
     assert scene.executions == 0
     assert scene.refusals == ["approval_required"] * 2
     assert scene.haldir.rest("GET", f"/v1/approvals/{approval_id}")["used_by"] in {"", None}
+
+
+def test_a_call_that_brings_more_than_arguments_says_so_and_waits_for_a_word_on_all_of_it(scene: Scene) -> None:
+    brought = {"inputResponses": {"to": {"action": "accept", "content": {"to": "me"}}}, "requestState": "s"}
+    approval_id = waiting(scene.call_with(**brought))
+    assert scene.haldir.rest("GET", f"/v1/approvals/{approval_id}")["action"] == "tool_call_with_input"
+    scene.decide(approval_id)
+    assert waiting(scene.call_with(**brought | {"requestState": "t"})) != approval_id
+    assert waiting(scene.call()) != approval_id
+    traced = brought | {"_meta": {"traceparent": "00-1-1-01"}}
+    assert text(scene.call_with(**traced)) == "ok"
+    assert scene.executions == 1
 
 
 def test_one_word_given_before_two_were_needed_does_not_do_for_two(scene: Scene) -> None:

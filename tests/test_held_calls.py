@@ -87,6 +87,7 @@ def test_arguments_are_asked_for_only_where_a_person_will_have_to_see_them(court
     [
         {"tool": "look"},
         {"arguments_digest": "other"},
+        {"beside_digest": "more"},
         {"charge": Charge(1)},
     ],
     ids=str,
@@ -96,6 +97,11 @@ def test_nothing_but_the_identical_call_passes(court: Court, other: dict[str, An
     court.decide(approval_of(admit(court)))
     approval_of(admit(court, **other))
     assert admit(court).allowed
+
+
+def test_an_approver_is_told_that_a_call_brings_more_than_its_arguments(court: Court) -> None:
+    court.hold_rule("all")
+    assert the(court, approval_of(admit(court, beside_digest="more"))).action == "tool_call_with_input"
 
 
 def test_another_definition_and_another_server_of_the_same_name_need_another_word(court: Court) -> None:

@@ -184,7 +184,7 @@ def test_what_was_denied_is_refused_to_who_comes_back(
         {"state": lambda _: "haldir:"},
         {"state": lambda _: "haldir:\N{SNOWMAN}"},
     ],
-    ids=str,
+    ids=("argument", "one_more", "none", "byte", "cut", "no_state", "snowman"),  # Each process must call them alike.
 )
 @on_either_store
 @by_either_door

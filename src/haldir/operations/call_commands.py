@@ -31,6 +31,7 @@ from haldir.storage.rows import Find, Row
 
 SHADOWED = "policy_shadowed"
 NAMED = "policy_named"
+WITH_MORE = "tool_call_with_input"  # Of a call that brings more than its arguments, which alone an approver sees.
 LAPSE_GRACE_SECONDS = 60  # After its deadline: a Settle that is still on its way has landed by then.
 
 POLICY_REFUSALS = frozenset({"policy_denied", "rate_exceeded"})  # Those that a change of policies may turn.
@@ -62,7 +63,8 @@ class Admit(Command, frozen=True, tag="call.admit"):
 
     `fault` is a refusal that was certain before the journal was asked, as (code, reason). `harmless_sha256` is the
     hash of the definition by which the tool destroys nothing; empty if it does not say so. `details_digest` names
-    the arguments, sealed for those who look at the call later, and for whoever has to approve it.
+    the arguments, sealed for those who look at the call later, and for whoever has to approve it. `beside_digest` is
+    of what goes to the upstream beside them; empty for nothing.
     """
 
     LISTED = True
@@ -79,6 +81,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
     fault: tuple[str, str] | None = None
     harmless_sha256: str = ""
     details_digest: str = ""
+    beside_digest: str = ""
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield from family_needs(rows, self.session_id)
@@ -139,16 +142,17 @@ class Admit(Command, frozen=True, tag="call.admit"):
             policy_epoch=self.judgement.epoch,
             upstream=self.upstream,
             tool=self.tool,
-            action="tool_call",
+            action=WITH_MORE if self.beside_digest else "tool_call",
             amount_micros=None if self.charge.fault else self.charge.micros,
             currency=self.charge.currency,
             destructive=self.harmless_sha256 != tool.pinned_sha256,
         )
 
     def _request_digest(self, upstream: Upstream, tool: Tool) -> str:
-        """Return what an approval is bound to: this tool as pinned, of this very server, its arguments and price."""
+        """Return what an approval is bound to: this tool as pinned, of this very server, all it gets, and the price."""
         where = upstream.name, upstream.config_digest, tool.name, tool.pinned_sha256
-        asked = "call", *where, self.arguments_digest, self.charge.micros, self.charge.currency
+        beside = (self.beside_digest,) if self.beside_digest else ()
+        asked = "call", *where, self.arguments_digest, *beside, self.charge.micros, self.charge.currency
         return hashlib.sha256(canonical.encode(asked)).hexdigest()
 
     def _stale(self, rows: WorkingSet, now: Micros) -> bool:

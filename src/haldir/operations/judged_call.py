@@ -31,13 +31,17 @@ Fault = tuple[str, str]
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """What is asked: one tool of one upstream, by a caller, in a session. `arguments` is a strict_json tree."""
+    """What is asked: one tool of one upstream, by a caller, in a session. `arguments` is a strict_json tree.
+
+    So is `beside`: what else goes to the upstream with them, such as the answers that it asked its caller for.
+    """
 
     caller: Caller
     session_id: str
     upstream: str
     tool: str
     arguments: dict[str, Any]
+    beside: dict[str, Any] = {}
 
 
 async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part]) -> Admit:
@@ -60,6 +64,7 @@ async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part
         upstream_version=known.upstream.version if known else 0,
         tool=call.tool,
         arguments_digest=keys.digest("arguments", strict_json.encode(call.arguments)),
+        beside_digest=keys.digest("beside", strict_json.encode(call.beside)) if call.beside else "",
         judgement=judgement,
         charge=charge,
         deadline_ms=round((known.config.deadline_seconds if known else DEADLINE_SECONDS) * 1000),

@@ -42,12 +42,12 @@ class GovernedCall:
 
     async def run(self) -> None:
         """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
-        asker, params = self._hop.asker, self._inbound.params
-        arguments = params.get("arguments", {})
-        call = ToolCall(asker.caller, asker.session_id, self._hop.upstream.name, params["name"], arguments)
-        waiter = Waiter(call.caller, call.session_id, call.upstream, call.tool, self._inbound, self._hop.reply)
+        asker, upstream, tool = self._hop.asker, self._hop.upstream.name, self._inbound.params["name"]
+        waiter = Waiter(asker.caller, asker.session_id, upstream, tool, self._inbound, self._hop.reply)
         held = await HeldCall.begun(self._ctx, self._waits, waiter)
         self._inbound = held.inbound
+        arguments, beside = self._inbound.arguments, self._inbound.beside
+        call = ToolCall(asker.caller, asker.session_id, upstream, tool, arguments, beside)
         with self._while_open:
             try:
                 end = await held.made(lambda: call_tool(self._ctx, call, self._forward))

@@ -62,6 +62,16 @@ class Inbound(msgspec.Struct, frozen=True):
         found = self.params.get("_meta")
         return found if isinstance(found, dict) else {}
 
+    @property
+    def arguments(self) -> Any:
+        """Return what a tool is called with; {} where nothing is said."""
+        return self.params.get("arguments", {})
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """Return what else a tool call says to its tool: all but `_meta`, which is about the message."""
+        return {name: value for name, value in self.params.items() if name not in {"name", "arguments", "_meta"}}
+
     async def unless_left(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work, but stop it and raise CallerLeft once the client closes the stream."""
         task, left = asyncio.create_task(work), asyncio.create_task(has_left(self.receive))

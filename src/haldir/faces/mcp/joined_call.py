@@ -51,10 +51,8 @@ class JoinedCall:
         known = await upstreams_of(self._ctx, self._asker.caller.tenant)
         name = self._inbound.params["name"]
         upstream, tool = split_name(name, known) or ("", name)  # The decision refuses an unknown name, and records it.
-        arguments = self._inbound.params.get("arguments", {})
         if upstream:
             self._check_headers(known[upstream], tool)
-        call = ToolCall(self._asker.caller, self._asker.session_id, upstream, tool, arguments)
 
         async def forward(call_id: str, deadline_seconds: float) -> CallEnd:
             self._call_id = call_id
@@ -63,6 +61,8 @@ class JoinedCall:
         waiter = Waiter(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
         held = await HeldCall.begun(self._ctx, self._waits, waiter)
         self._inbound = held.inbound
+        arguments, beside = self._inbound.arguments, self._inbound.beside
+        call = ToolCall(self._asker.caller, self._asker.session_id, upstream, tool, arguments, beside)
         with self._while_open:
             try:
                 answer = (await held.made(lambda: call_tool(self._ctx, call, forward))).answer
