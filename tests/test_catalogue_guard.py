@@ -46,6 +46,7 @@ SAMPLES: dict[str, Any] = {
     "url": "http://127.0.0.1:9/mcp",
     "value": "v",
     "replay_events.since": 0,
+    "replay_policies.since": 0,
     "request_approval.session_id": "",
     "create_agent.name": "new-agent",
     "held": "plain",

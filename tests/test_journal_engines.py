@@ -48,7 +48,13 @@ from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settl
 from haldir.operations.commands import AnyCommand
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
-from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, part_name
+from haldir.operations.payload_commands import (
+    ErasePayload,
+    ExpirePayloads,
+    ReadPayload,
+    ReplayPolicies,
+    part_name,
+)
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -194,6 +200,7 @@ class Story(RuleBasedStateMachine):
         self._ask(ReadPayload, call_id=posted)
         self._ask(ErasePayload, call_id=posted)
         self._ask(ExpirePayloads, calls=(posted, voided))
+        self._ask(ReplayPolicies, first=0, end=1)
         self.time_passes(100)
         self._ask(Lapse, call_id=lost)
         self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=lost, state="posted", amount_micros=2)

@@ -9,7 +9,15 @@ from court import Court
 from haldir.approvals.model import Approval
 from haldir.kernel import ids
 from haldir.kernel.ids import OpId
-from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, call_of, part_name, parts_of
+from haldir.operations.payload_commands import (
+    ErasePayload,
+    ExpirePayloads,
+    ReadPayload,
+    ReplayPolicies,
+    call_of,
+    part_name,
+    parts_of,
+)
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.policy.judgement import Judgement
 from haldir.storage.rows import Part
@@ -38,6 +46,8 @@ def test_reading_and_erasing_are_about_the_call_and_erase_nothing_else(court: Co
     assert kind == "payload.expire"
     assert {part.digest for part in court.rows(Part)} == {"other"}
     assert court.apply(ErasePayload(op_id=court.op(), call_id=call)).allowed  # Erased twice is erased.
+    kind, record = court.entry(court.apply(ReplayPolicies(op_id=court.op(), first=1, end=2)))
+    assert (kind, record.allowed) == ("payload.replay", True)
 
 
 @pytest.mark.parametrize(

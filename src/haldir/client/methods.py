@@ -730,6 +730,28 @@ class Methods:
         )
         return answer
 
+    def replay_policies(
+        self,
+        since: float | str,
+        until: float | str | None = None,
+        policies: Sequence[dict[str, Any]] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> types.PoliciesReplayed:
+        """Hold recorded calls against a candidate set of policies; it is recorded who did."""
+        answer: types.PoliciesReplayed = self._ask(
+            writing(
+                "POST",
+                "/v1/proxy/policies/replay",
+                given(since=since, until=until, policies=policies, limit=limit, cursor=cursor),
+                idempotency_key,
+                once=True,
+            )
+        )
+        return answer
+
     def lint_policies(
         self, policies: Sequence[dict[str, Any]], *, idempotency_key: str | None = None
     ) -> types.PoliciesLinted:

@@ -500,6 +500,16 @@ class FindingShown(TypedDict):
     entry_id: str | None
 
 
+class FlipShown(TypedDict):
+    call_id: str
+    at: float
+    session_id: str
+    agent_id: str
+    tool: str
+    was: VerdictShown
+    would_be: VerdictShown
+
+
 class FourEyesSet(TypedDict):
     four_eyes: bool
     version: int
@@ -564,6 +574,15 @@ class KeyShown(TypedDict):
 class KeysListed(TypedDict):
     keys: list[KeyShown]
     count: int
+
+
+class LackingShown(TypedDict):
+    """A call that the candidate cannot be held against: its arguments were erased, or not kept."""
+
+    call_id: str
+    at: float
+    tool: str
+    why: str
 
 
 class LogSeen(TypedDict):
@@ -761,6 +780,19 @@ class PoliciesReplaced(TypedDict):
     unchanged: int
     dry_run: bool
     findings: list[PolicyFinding]
+
+
+class PoliciesReplayed(TypedDict):
+    """`replayed`: calls held against the candidate, of which `flips` would have been decided otherwise.
+
+    `refused_otherwise`: calls that were refused for another reason than policies, by its code; they are not judged.
+    """
+
+    flips: list[FlipShown]
+    replayed: int
+    not_replayed: list[LackingShown]
+    refused_otherwise: dict[str, int]
+    next_cursor: str | None
 
 
 class PolicyAdded(TypedDict):
@@ -1109,6 +1141,14 @@ class VaultKeysListed(TypedDict):
     keys: list[VaultKeyShown]
     count: int
     total_secrets: int
+
+
+class VerdictShown(TypedDict):
+    """What the policies made of the call by themselves: allow, hold or deny, which policy, and what it says."""
+
+    effect: Literal["allow", "hold", "deny"]
+    policy_id: str
+    reason: str
 
 
 class VoteShown(TypedDict):

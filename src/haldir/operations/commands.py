@@ -28,7 +28,7 @@ from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
-from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload
+from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, ReplayPolicies
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment
 from haldir.operations.refusals import RecordRefusal
 from haldir.operations.secret_commands import RevealSecret
@@ -100,6 +100,7 @@ AnyCommand = (
     | ReadPayload
     | ErasePayload
     | ExpirePayloads
+    | ReplayPolicies
     | RecordRefusal
     | AddAnomalyRule
     | RemoveAnomalyRule

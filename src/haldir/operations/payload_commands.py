@@ -30,6 +30,19 @@ class ReadPayload(Command, frozen=True, tag="payload.read"):
         return allow(about=about_call(rows, self.call_id))
 
 
+class ReplayPolicies(Command, frozen=True, tag="payload.replay"):
+    """Let somebody hold policies of his own against what calls came with, from index `first` of the log up to `end`."""
+
+    first: int
+    end: int
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        return ()
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        return allow()
+
+
 class ErasePayload(Command, frozen=True, tag="payload.erase"):
     """Erase what one call came with and was answered, because somebody wants it gone."""
 

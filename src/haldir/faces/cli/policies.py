@@ -11,6 +11,7 @@ from haldir.faces.cli.arguments import parse_member, quoted
 from haldir.faces.cli.policy_code.apply import apply, rollback, versions
 from haldir.faces.cli.policy_code.checks import StatedFile, fail_at, lint, schema, warn
 from haldir.faces.cli.policy_code.files import Stated
+from haldir.faces.cli.policy_code.replay import replay
 from haldir.faces.cli.policy_code.testing import run_cases
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
@@ -35,7 +36,7 @@ def policy() -> None:
     """Rules on tool calls."""
 
 
-for command in (apply, versions, rollback, lint, run_cases, schema):
+for command in (apply, replay, versions, rollback, lint, run_cases, schema):
     policy.add_command(command)
 
 
