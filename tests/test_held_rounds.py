@@ -204,12 +204,16 @@ def test_a_changed_byte_of_call_or_state_never_runs_and_is_recorded(
 
 
 @by_either_door
-def test_a_state_is_of_no_use_to_another_session_by_another_door_or_for_another_tool(
+def test_a_state_is_of_no_use_to_another_key_in_the_same_session_to_another_session_or_for_another_tool(
     haldir: Haldir, upstream: RawUpstream, path: str, tool: str
 ) -> None:
     caller = Caller(haldir, path, tool)
     state, approval_id = caller.held()
     caller.decide(approval_id)
+    params = {"name": tool, "arguments": {"to": "me"}, "requestState": state}
+    inside = {"x_session_id": caller.session["session_id"]}
+    keyed = haldir.ask_modern(path, "tools/call", params, haldir.key, **inside).message
+    assert keyed["error"]["data"]["code"] == "request_state_invalid"
     thief = Caller(haldir, path, tool)
     assert thief.send(state).message["error"]["data"]["code"] == "request_state_invalid"
     paying = Caller(haldir, "/mcp", "getSession", caller.session)

@@ -1,5 +1,6 @@
 """The way in which a held call comes back: what its key or agent is set to, as far as its client can take it."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +13,10 @@ from haldir.faces.mcp.inbound import Inbound, parse
 from haldir.gate.model import HeldSetting
 from harness.answers import Answer
 from harness.databases import fresh_database
+from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.messages import ENVELOPE, HANDSHAKE, MODERN, request
+from harness.official import official_client
 from harness.threads import http_upstream, running_haldir
 from upstreams import raw
 from upstreams.raw import raw_upstream
@@ -129,6 +132,28 @@ def test_a_client_that_takes_no_page_gets_the_state_alone_where_the_key_says_so(
     params = {"name": "do", "requestState": result["requestState"]}
     done = haldir.ask_modern("/mcp/up", "tools/call", params, agent["key"]).message["result"]
     assert done["content"][0]["text"] == "ok"
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_an_official_client_with_the_state_alone_comes_back_until_it_is_told_plainly(
+    haldir: Haldir, *, approved: bool
+) -> None:
+    name = f"patient-{approved}"
+    agent = haldir.rest("POST", "/v1/agents", {"name": name, "scopes": ["execute"], "held": "input"})
+
+    def approve() -> None:
+        (waiting,) = eventually(lambda: haldir.get(f"/v1/approvals/pending?agent_id={name}").body["requests"])
+        haldir.rest("POST", f"/v1/approvals/{waiting['request_id']}/approve")
+
+    async def talk() -> str:
+        async with official_client(haldir, "/mcp", agent["key"]) as client:
+            asking = asyncio.create_task(client.call_tool("up__do", {}))
+            if approved:
+                await asyncio.to_thread(approve)
+            text: str = (await asking).content[0].text  # type: ignore[union-attr]
+            return text
+
+    assert (asyncio.run(talk()) == "ok") is approved
 
 
 def test_what_is_no_setting_no_key_or_no_agent_is_refused(haldir: Haldir) -> None:

@@ -5,13 +5,14 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client.client import Client
 
+from haldir.faces.mcp.held_waits import WAITERS_MAX
 from harness.databases import fresh_database
 from harness.eventually import eventually
 from harness.haldir import Haldir
@@ -22,7 +23,8 @@ from harness.threads import running_haldir
 from upstreams import sample
 from upstreams.serving import serving
 
-FOREVER_SECONDS = 25.0  # Longer than any test waits: what ends earlier ended for another reason.
+FOREVER_SECONDS = 3600.0  # Longer than any test waits: what ends earlier ended for another reason.
+LOOKED_SECONDS = 2  # Longer than between two looks at an approval.
 APPROVAL = re.compile(r"apr_[\w-]+")
 DOORS = [("/mcp/sample", "count"), ("/mcp", "sample__count")]
 
@@ -144,6 +146,8 @@ def test_a_caller_that_leaves_gives_its_wait_up_and_nothing_is_made_for_it(haldi
     with open_request(haldir, session["token"]) as connection:
         approval_id = named_in(read_until(connection, b"apr_"))
     haldir.rest("POST", f"/v1/approvals/{approval_id}/approve")
+    let_look(haldir, session)
+    assert calls_of(haldir, session) == []
     result = haldir.rpc("/mcp", call("sample__count", steps=1), session["token"]).message["result"]
     assert result["content"][0]["text"] == "counted to 1"
     assert len(calls_of(haldir, session)) == 1
@@ -213,6 +217,22 @@ def test_of_two_that_wait_for_the_same_one_is_made_and_the_other_waits_on(haldir
     assert len(calls_of(haldir, session)) == 1
 
 
+def test_no_more_wait_than_may_and_who_comes_beyond_is_answered_at_once(haldir: Haldir) -> None:
+    session = haldir.session("execute")
+    with ExitStack() as waiting:
+        for _ in range(WAITERS_MAX):
+            read_until(waiting.enter_context(open_request(haldir, session["token"])), b"apr_")
+        beyond = haldir.rpc("/mcp", listening(), session["token"])
+        assert beyond.headers["content-type"] == "application/json"
+        assert "approval_required" in beyond.message["result"]["content"][0]["text"]
+
+    def is_heard() -> bool:
+        with open_request(haldir, session["token"]) as connection:
+            return b"text/event-stream" in read_until(connection, b"apr_")
+
+    eventually(is_heard)  # Once it was noticed that the others left.
+
+
 def listening() -> dict[str, Any]:
     """Return a call of `sample__count` whose client wants to hear of progress."""
     message = call("sample__count", steps=1)
@@ -235,6 +255,12 @@ def read_until(connection: socket.socket, wanted: bytes) -> bytes:
         assert chunk, received
         received += chunk
     return received
+
+
+def let_look(haldir: Haldir, session: Any) -> None:
+    """Wait for a word that nobody gives, for as long as whoever waits for another one takes to look for it."""
+    asked = haldir.rest("POST", "/v1/approvals/request", {"session_id": session["session_id"]})
+    haldir.rest("GET", f"/v1/approvals/{asked['request_id']}?wait={LOOKED_SECONDS}")
 
 
 def named_in(said: bytes) -> str:

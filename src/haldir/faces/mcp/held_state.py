@@ -73,8 +73,7 @@ def without_state(inbound: Inbound, state: HeldState) -> Inbound:
     parts = rpc.members(inbound.body)
     params = _without_rounds(rpc.members(parts["params"])) | rpc.members(state.carried)
     body = rpc.build(parts | {"params": Raw(rpc.build(params))})
-    tree = _without_rounds(inbound.params) | strict_json.decode(bytes(state.carried))
-    return msgspec.structs.replace(inbound, body=body, params=tree)
+    return msgspec.structs.replace(inbound, body=body, params=_without_rounds(inbound.params))
 
 
 def _without_rounds(params: dict[str, T]) -> dict[str, T]:
