@@ -196,7 +196,7 @@ def test_policies_are_given_as_words(
 
 def test_a_policy_may_come_from_a_file(server: CliServer, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    file.write_text('{"type": "allow_list", "tools": []}')
+    file.write_text('{"type": "allow_list", "tools": ["x"]}')
     assert server.run("policy", "add", "--file", str(file)).exit_code == 0
     (policy,) = server.answer("policy", "list")["policies"]
     server.answer("policy", "remove", policy["policy_id"])

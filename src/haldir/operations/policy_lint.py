@@ -25,11 +25,17 @@ class PlacedFinding(NamedTuple):
     message: str
 
 
-async def lint_definitions(ctx: Context, tenant: TenantId, definitions: Sequence[Definition]) -> list[Finding]:
-    """Return what is wrong or odd with definitions that are to stand together, each with the name it goes by."""
+async def lint_definitions(
+    ctx: Context, tenant: TenantId, definitions: Sequence[Definition], only: frozenset[str] | None = None
+) -> list[Finding]:
+    """Return what is wrong or odd with definitions that are to stand together, each with the name it goes by.
+
+    With `only`, what is to be said of these.
+    """
     known = await upstreams_of(ctx, tenant)
     schemas = await asyncio.gather(*(_schemas(ctx, tenant, each) for each in known.values()))
-    return lint(definitions, Catalogue(dict(zip(known, schemas, strict=True))))
+    catalogue = Catalogue(dict(zip(known, schemas, strict=True)))
+    return await asyncio.to_thread(lint, definitions, catalogue, only)  # A thousand take a second.
 
 
 async def lint_set(ctx: Context, tenant: TenantId, definitions: Sequence[dict[str, Any]]) -> list[PlacedFinding]:

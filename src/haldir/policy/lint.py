@@ -8,11 +8,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from haldir.policy.fields import InvalidPolicy
+from haldir.policy.conditions.names import ANY, UpstreamIs
+from haldir.policy.conditions.node import Node
+from haldir.policy.fields import InvalidPolicy, pointer
+from haldir.policy.judgement import Meter
+from haldir.policy.kinds.allow_list import AllowList
 from haldir.policy.kinds.rule import Rule
+from haldir.policy.lint_conditions import faults
+from haldir.policy.lint_schemas import has_pointer, pointer_of, schemas_of
+from haldir.policy.lint_shadowed import shadowed
 from haldir.policy.parse import parse
 from haldir.policy.policy import Policy
-from haldir.policy.tools_named import tools_named
+from haldir.policy.tools_named import nodes_of, tools_named
+
+METERS_MAX = 32  # Each is a row that every call it measures writes.
+TOOLS_SHOWN = 3
 
 Severity = Literal["error", "warning"]
 Definition = tuple[str, Any]  # What the policy is called, and what it says: a tree of `kernel.strict_json`.
@@ -34,35 +44,84 @@ class Catalogue(msgspec.Struct, frozen=True):
     upstreams: Mapping[str, Schemas | None] = {}
 
 
-def lint(definitions: Sequence[Definition], catalogue: Catalogue) -> list[Finding]:
-    """Return what is to be said of definitions that are to stand together, in their order."""
+def lint(definitions: Sequence[Definition], catalogue: Catalogue, only: frozenset[str] | None = None) -> list[Finding]:
+    """Return what is to be said of definitions that are to stand together, in their order; or of `only` some."""
     found: list[Finding] = []
+    policies: list[tuple[str, Policy]] = []
     for name, definition in definitions:
         try:
-            policy = parse(definition)
+            policies.append((name, parse(definition)))
         except InvalidPolicy as fault:
             found.append(Finding("error", name, fault.pointer, fault.message))
-            continue
+    wanted = [(name, policy) for name, policy in policies if only is None or name in only]
+    for name, policy in wanted:
         found += _alone(name, policy, catalogue)
-    return found
+    found += [Finding("warning", name, "", message) for name, message in shadowed(policies, only)]
+    found += _measured(policies)
+    order = {name: at for at, (name, _) in enumerate(definitions)}
+    return sorted((each for each in found if only is None or each.policy in only), key=lambda each: order[each.policy])
 
 
 def _alone(name: str, policy: Policy, catalogue: Catalogue) -> Iterator[Finding]:
     yield from _unknown_tools(name, policy, catalogue)
-    if isinstance(policy, Rule) and policy.effect == "allow":
+    if isinstance(policy, AllowList) and not policy.tools:
+        message = "An empty allow_list denies every call; say that with a rule: effect deny, and no condition."
+        yield Finding("error", name, "/tools", message)
+    if not isinstance(policy, Rule):
+        return
+    if policy.effect == "allow":
         message = "An allow rule only names what may happen anyway; it never lifts what another policy forbids."
         yield Finding("warning", name, "/effect", message)
+    if policy.when is not None:
+        for fault in faults(policy.when, ("when",)):
+            yield Finding("error" if fault.never else "warning", name, fault.pointer, fault.message)
+        yield from _unknown_upstreams(name, policy.when, catalogue)
+        yield from _unknown_pointers(name, policy.when, catalogue)
 
 
 def _unknown_tools(name: str, policy: Policy, catalogue: Catalogue) -> Iterator[Finding]:
-    for pointer, tool in tools_named(policy):
+    for at, tool in tools_named(policy):
         upstream, _, rest = tool.partition(".")
         if rest and upstream in catalogue.upstreams:
             schemas = catalogue.upstreams[upstream]
             if schemas is None:
                 message = f"Nobody could ask {upstream!r} for its tools, so it is not known whether it has {rest!r}."
-                yield Finding("warning", name, pointer, message)
+                yield Finding("warning", name, at, message)
             elif rest not in schemas:
-                yield Finding("error", name, pointer, f"The upstream {upstream!r} has no tool {rest!r}.")
+                yield Finding("error", name, at, f"The upstream {upstream!r} has no tool {rest!r}.")
         elif not any(schemas and tool in schemas for schemas in catalogue.upstreams.values()):
-            yield Finding("warning", name, pointer, f"No connected upstream is known to have a tool {tool!r}.")
+            yield Finding("warning", name, at, f"No connected upstream is known to have a tool {tool!r}.")
+
+
+def _unknown_upstreams(name: str, when: Node, catalogue: Catalogue) -> Iterator[Finding]:
+    for path, node in nodes_of(when, ("when",)):
+        for upstream in node.names if isinstance(node, UpstreamIs) else ():
+            if ANY not in upstream and upstream not in catalogue.upstreams:
+                yield Finding("warning", name, pointer(*path, "upstream"), f"There is no upstream {upstream!r}.")
+
+
+def _unknown_pointers(name: str, when: Node, catalogue: Catalogue) -> Iterator[Finding]:
+    """Say of arguments that none of the tools which the rule names has them."""
+    names = when.concerns(wanted=True)
+    tools = list(schemas_of(catalogue.upstreams, names)) if names else []
+    for path, node in nodes_of(when, ("when",)) if tools else ():
+        asked = pointer_of(node)
+        if asked is None:
+            continue
+        where, field = asked
+        answers = [has_pointer(schema, where, sums=field == "sum") for _, schema in tools]
+        if "known" not in answers:
+            shown = ", ".join(tool for tool, _ in tools[:TOOLS_SHOWN])
+            severity: Severity = "warning" if "open" in answers else "error"
+            yield Finding(severity, name, pointer(*path, field), f"The input schema of {shown} has no {where!r}.")
+
+
+def _measured(policies: Sequence[tuple[str, Policy]]) -> Iterator[Finding]:
+    """Say of the policy with which there are more windows than a call can write into."""
+    meters: set[Meter] = set()
+    for name, policy in policies:
+        before = len(meters)
+        meters.update(policy.meters() if policy.mode == "enforce" else ())
+        if before < len(meters) > METERS_MAX:
+            message = f"With it the policies measure {len(meters)} different windows; {METERS_MAX} are the most."
+            yield Finding("error", name, "", message)

@@ -109,7 +109,7 @@ async def _warnings(ctx: Context, caller: Caller, policy_id: str, policy: Policy
     """Return what is odd with a policy beside those that stand. Raises InvalidPolicy if it is more than odd."""
     standing = await read_policies(ctx.store, ctx.keyring, caller.tenant)
     definitions = [*((stored.id, each.definition()) for stored, each in standing), (policy_id, policy.definition())]
-    found = [each for each in await lint_definitions(ctx, caller.tenant, definitions) if each.policy == policy_id]
+    found = await lint_definitions(ctx, caller.tenant, definitions, frozenset({policy_id}))
     for finding in found:
         if finding.severity == "error":
             raise InvalidPolicy(finding.message, finding.pointer)

@@ -1,0 +1,165 @@
+"""Policies that never decide anything, because another decides the same, or more, wherever they strike.
+
+Sound, not complete: by what conditions say, not by what all calls could be.
+"""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from haldir.kernel.strict_json import Number
+from haldir.policy.conditional import ConditionalPolicy
+from haldir.policy.conditions.arguments import ArgumentIs, SumIs
+from haldir.policy.conditions.names import ANY, AgentIs, ToolIs, UpstreamIs, is_like
+from haldir.policy.conditions.node import All, Any_, Node, Not
+from haldir.policy.conditions.usage import MeterIs, PriceIs
+from haldir.policy.judgement import Terms
+from haldir.policy.kinds.rate_limit import RateLimit
+from haldir.policy.kinds.spend_limit import SpendLimit
+from haldir.policy.policy import Policy, ToolPolicy
+
+RANK = {"allow": 0, "hold": 1, "deny": 2}
+
+
+class Striking(NamedTuple):
+    """A policy as far as it can be compared: where it strikes (None is everywhere), what it does, on what terms."""
+
+    name: str
+    policy: Policy
+    effect: str
+    condition: Node | None
+    terms: Terms
+    tools: frozenset[str] | None  # Last parts of the names it concerns; None is any.
+
+
+def shadowed(policies: Sequence[tuple[str, Policy]], only: frozenset[str] | None) -> Iterator[tuple[str, str]]:
+    """Yield (name, message) for each policy that another makes needless, of those in `only` where that is given."""
+    known = [striking for name, policy in policies if (striking := _striking(name, policy)) is not None]
+    for at, one in enumerate(known):
+        if one.policy.mode == "shadow" or (only is not None and one.name not in only):
+            continue
+        for other_at, other in enumerate(known):
+            if at != other_at and _decides(other, one) and not (_decides(one, other) and at < other_at):
+                yield one.name, f"It never decides anything: the policy {other.name!r} does, wherever this one strikes."
+                break
+
+
+def implies(one: Node, other: Node | None) -> bool:
+    """Tell whether wherever one condition is met, or unknown, the other is as well: false if that cannot be seen."""
+    if other is None or one == other:
+        return True
+    match one, other:
+        case Any_(nodes=nodes), _:
+            return all(implies(each, other) for each in nodes)
+        case _, All(nodes=nodes):
+            return all(implies(one, each) for each in nodes)
+        case All(nodes=nodes), Any_(nodes=others):
+            return any(implies(each, other) for each in nodes) or any(implies(one, each) for each in others)
+        case All(nodes=nodes), _:
+            return any(implies(each, other) for each in nodes)
+        case _, Any_(nodes=others):
+            return any(implies(one, each) for each in others)
+        case Not(node=first), Not(node=second):
+            return implies(second, first)
+    return _leaf_implies(one, other)
+
+
+def _striking(name: str, policy: Policy) -> Striking | None:
+    match policy:
+        case ConditionalPolicy():
+            strike = policy.strike(name)
+            keys = policy.concerns()
+            tools = None if keys is None or any(key.endswith("/") for key in keys) else frozenset(map(_last, keys))
+            return Striking(name, policy, strike.effect, policy.condition(), strike.terms, tools)
+        case ToolPolicy() if not policy.SPARES_NAMED:
+            tools = frozenset(map(_last, policy.names()))
+            return Striking(name, policy, "deny", ToolIs(policy.names()), Terms(), tools)
+        case RateLimit() | SpendLimit() | ToolPolicy():
+            return Striking(name, policy, "deny", None, Terms(), None)
+    return None
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _decides(other: Striking, one: Striking) -> bool:
+    """Tell whether wherever `one` strikes, `other` does at least as much."""
+    if other.policy.mode == "shadow" or RANK[other.effect] < RANK[one.effect]:
+        return False
+    if other.tools is not None and (one.tools is None or other.tools.isdisjoint(one.tools)):
+        return False
+    if _own_kind(other.policy) or _own_kind(one.policy):
+        return _same_kind_decides(other.policy, one.policy)
+    if other.effect == one.effect == "hold" and (
+        other.terms.approvers < one.terms.approvers or other.terms.four_eyes < one.terms.four_eyes
+    ):
+        return False
+    return other.condition is None or (one.condition is not None and implies(one.condition, other.condition))
+
+
+def _own_kind(policy: Policy) -> bool:
+    """Tell whether a policy strikes by more than a condition, and compares only with others of its kind."""
+    return isinstance(policy, RateLimit | SpendLimit) or (isinstance(policy, ToolPolicy) and policy.SPARES_NAMED)
+
+
+def _same_kind_decides(other: Policy, one: Policy) -> bool:
+    match other, one:
+        case RateLimit(per=per, max_per_minute=most), RateLimit():
+            return per == one.per and most <= one.max_per_minute
+        case SpendLimit(max_micros=most), SpendLimit():
+            return most <= one.max_micros
+        case ToolPolicy(), ToolPolicy() if other.SPARES_NAMED and one.SPARES_NAMED:
+            return set(other.names()) <= set(one.names())
+    return False
+
+
+def _leaf_implies(one: Node, other: Node) -> bool:
+    if isinstance(one, ToolIs) and isinstance(other, ToolIs):
+        return all(any(_names_more(wide, name) for wide in other.names) for name in one.names)
+    if (isinstance(one, UpstreamIs) and isinstance(other, UpstreamIs)) or (
+        isinstance(one, AgentIs) and isinstance(other, AgentIs)
+    ):
+        return all(any(is_like(wide, name) for wide in other.names) for name in one.names)
+    if isinstance(one, ArgumentIs | SumIs) and type(one) is type(other) and isinstance(other, ArgumentIs | SumIs):
+        return one.pointer == other.pointer and _tighter(_numbers(one), _numbers(other))
+    if isinstance(one, MeterIs) and isinstance(other, MeterIs):
+        return one.meter == other.meter and _tighter(_decimals(one.bounds), _decimals(other.bounds))
+    if isinstance(one, PriceIs) and isinstance(other, PriceIs):
+        return _tighter(_decimals(one.bounds), _decimals(other.bounds))
+    return False
+
+
+def _names_more(wide: str, name: str) -> bool:
+    """Tell whether one name stands for all tools of another; `TOOL` for `UPSTREAM.TOOL`, where no tool has a dot."""
+    return is_like(wide, name) or (ANY not in name and name.count(".") == 1 and is_like(wide, _last(name)))
+
+
+Ranges = list[tuple[str, Decimal]]
+
+
+def _numbers(node: ArgumentIs | SumIs) -> Ranges | None:
+    """Return the comparisons as ranges, if they are nothing else."""
+    found = [(each.op, each.operand) for each in node.comparisons]
+    if any(op not in ("gt", "ge", "lt", "le") or not isinstance(operand, Number) for op, operand in found):
+        return None
+    return [(op, Decimal(operand.text)) for op, operand in found]
+
+
+def _decimals(bounds: tuple[tuple[str, int], ...]) -> Ranges:
+    return [(op, Decimal(bound)) for op, bound in bounds]
+
+
+def _tighter(one: Ranges | None, other: Ranges | None) -> bool:
+    """Tell whether what meets `one` meets `other`: each bound of `other` follows from one of `one`."""
+    if one is None or other is None:
+        return False
+    return all(any(_follows(mine, theirs) for mine in one) for theirs in other)
+
+
+def _follows(mine: tuple[str, Decimal], theirs: tuple[str, Decimal]) -> bool:
+    (op, bound), (wanted, limit) = mine, theirs
+    if op[0] != wanted[0]:
+        return False
+    beyond = bound > limit if op[0] == "g" else bound < limit
+    return beyond or (bound == limit and (op == wanted or op.endswith("t")))
