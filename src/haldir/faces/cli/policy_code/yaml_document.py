@@ -1,7 +1,8 @@
 """YAML read strictly: only what no two readers take for different things.
 
 No anchors, tags, several documents or repeated names. `yes`, `on`, `09:00` and dates are text, as YAML 1.2 has it.
-Numbers are those of JSON; what some YAML takes for a number and JSON does not, such as 017 or 1_000, is refused.
+Numbers are written as in JSON, without an exponent; what only some readers take for a number, or for another one, such
+as 017, 1_000 or 1e3, is refused.
 """
 
 import re
@@ -21,8 +22,8 @@ _WORDS: Final = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-# What YAML 1.1 or 1.2 take for numbers beyond that.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+# What YAML 1.1 or 1.2 take for numbers beyond that; 1e3 is one to 1.2 and to JSON, and text to 1.1.
 _DOUBTFUL = re.compile(
     r"[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7]+|0b[01_]+|[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?"
     r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"
