@@ -80,7 +80,7 @@ def test_on_a_phone_everything_is_seen_and_the_button_decides(
     assert status(haldir, approval_id) == "pending"
     page.get_by_label("Note").fill("fine by me")
     button.tap()
-    expect(page.locator(".told")).to_have_text(f"Approved {approval_id}. It lets exactly that through, once.")
+    expect(page.locator(".told")).to_have_text(f"Approved, for this one time: {approval_id}.")
     expect(page.get_by_role("button")).to_have_count(0)
     expect(page.locator(".history")).to_contain_text("fine by me")
     fits(page)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from haldir.app import check
 from haldir.faces.fault_log import report_fault
 from haldir.faces.web.link_pages import REQUESTS_PER_MINUTE
 from haldir.kernel.clock import HOUR, MINUTE
+from haldir.settings import Settings
 from haldir.webhooks.mail_server import MailServer
 from harness.answers import Answer
 from harness.databases import fresh_database
@@ -162,11 +164,14 @@ def test_a_link_shows_what_it_does_and_does_it_only_when_its_button_is_pressed(
 
 
 def test_a_link_that_denies_denies(haldir: Haldir, channel: Receiver, visitor: Person, webhooks: Any) -> None:
-    number = webhooks(url=channel.url, format="teams")
+    number = webhooks(url=channel.url, format="teams", name="The ops team")
     approval_id = held(haldir)
     approve, deny = links(channel)
-    assert said(follow(visitor, deny)) == f"Denied: {approval_id}."
-    assert approval(haldir, approval_id)["decided_by"] == f"link:{number}"
+    denied = follow(visitor, deny)
+    assert said(denied) == f"Denied: {approval_id}."
+    assert "The ops team" in text(denied)
+    now = approval(haldir, approval_id)
+    assert (now["decided_by"], now["decided_by_name"]) == (f"link:{number}", "The ops team")
     assert said(visitor.get(approve)) == (
         f"This link was used, or another of the same message: link:{number} has denied it."
     )
@@ -429,7 +434,7 @@ def test_what_a_receiver_says_back_shows_no_link_to_whoever_reads_the_attempts(
 
 def test_the_server_writes_no_link_down(tmp_path: Path, channel: Receiver) -> None:
     with Up(tmp_path / "data", "--allow-private", HALDIR_PUBLIC_URL=PUBLIC_URL) as up:
-        up.rest("POST", "/v1/webhooks", {"url": channel.url, "links": True})
+        up.rest("POST", "/v1/webhooks", {"url": channel.url, "links": True, "events": ["approval_requested"]})
         up.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 10})
         held(up)
         approve, deny = links(channel)
@@ -439,6 +444,7 @@ def test_the_server_writes_no_link_down(tmp_path: Path, channel: Receiver) -> No
         assert up.stop() == 0
         assert up.process.stdout is not None
         written = up.stderr() + up.process.stdout.read().decode()
+    assert check(Settings(data=tmp_path / "data")).ok  # Whoever has the log can decide it again.
     assert approve.rpartition("/")[2] not in written
     assert deny.rpartition("/")[2] not in written
 

@@ -655,7 +655,7 @@ class Overview(TypedDict):
 
 
 class PartyShown(TypedDict):
-    """A credential that has a part in something. `name` is what its key is called, if it is a key and has a name."""
+    """A credential that has a part in something. `name` is what its key or, of a link, its webhook is called, if so."""
 
     credential: str
     name: str
