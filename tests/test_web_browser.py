@@ -12,7 +12,6 @@ from harness.browser import PHONE, Tabs, chromium, overflow, violations
 from harness.databases import fresh_database
 from harness.haldir import Haldir
 from harness.threads import running_haldir
-from receiver import receiving
 from upstreams import sample
 from upstreams.serving import serving
 
@@ -331,26 +330,6 @@ def test_axe_finds_nothing_on_a_desk_with_all_colours_forced(haldir: Haldir, key
     page = tabs.open(key=key, forced_colors="active", reduced_motion="reduce")
     for path in pages_of(haldir, page):
         assert violations(page) == "", path
-
-
-def test_the_page_behind_a_link_is_as_well_made(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
-    data, address = tmp_path_factory.mktemp("data"), "https://haldir.example"
-    with receiving() as channel, running_haldir(data, public_url=address) as haldir:
-        haldir.rest("POST", "/v1/approvals/rules", {"type": "all"})
-        hook = {"url": channel.url, "format": "slack", "links": True, "events": ["approval_requested"]}
-        haldir.rest("POST", "/v1/webhooks", hook)
-        approval_id = held(haldir)
-        channel.wait_for(1)
-        path = re.findall(rf"{address}(/approve/[A-Za-z0-9_-]+)", channel.came[0].raw.decode())[0]
-        tabs = Tabs(browser, haldir)
-        page = tabs.open(path, viewport=PHONE, color_scheme="dark")
-        assert (violations(page), overflow(page)) == ("", 0)
-        page.get_by_label("Note").fill("from my phone")
-        page.get_by_role("button", name="Approve").click()
-        expect(page.locator(".told.good")).to_be_visible()
-        assert (violations(page), overflow(page)) == ("", 0)
-        assert shown(haldir, approval_id)["decision_note"] == "from my phone"
-        tabs.close()
 
 
 def test_what_begins_to_wait_at_one_replica_comes_to_a_page_of_another(
