@@ -12,7 +12,10 @@ from haldir.faces.web.legible import legible, pretty, span
 from haldir.kernel import strict_json
 
 # What a parser of HTML changes of itself: NUL, and line ends, which become one kind.
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"))
+MARKUP = st.sampled_from(
+    ("<", ">", "&", '"', "'", "<b>", "</p>", "<!--", "&lt;", "&#60;", "<script>", "title=", "a", "/")
+)
+TEXT = st.lists(MARKUP | st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5)).map("".join)
 
 
 class Read(HTMLParser):

@@ -500,9 +500,8 @@ class Stream:
         return None
 
     def ends(self) -> bool:
-        """Hear it to its end."""
-        while self.event():
-            pass
+        """Hear it to its end. Raises IncompleteRead if it is broken off instead."""
+        self.answer.read()
         return True
 
     def close(self) -> None:
