@@ -317,7 +317,8 @@ def test_a_link_decides_as_itself_and_says_whose_power_it_has(court: Court) -> N
     assert told(by_link(court, number, maker, approval_id), ApprovalDecided) == ApprovalDecided("approved")
     row = the(court, approval_id)
     assert (row.state, row.decided_by) == ("approved", f"link:{number}")
-    assert row.votes == (Vote(f"link:{number}", court.now, "", "key:maker"),)
+    assert row.votes == (Vote(f"link:{number}", court.now, "", "key:maker", row.decided_op),)
+    assert row.decided_op
     assert pay(court).allowed
     again = by_link(court, number, maker, approval_id, "deny")
     assert (again.code, again.reason) == (
@@ -452,8 +453,9 @@ def test_what_is_over_is_closed_and_its_request_begins_anew(court: Court, decide
     court.now += LIFE - 1
     assert expire(approval_id).code == "approval_decided"
     court.now += 1
+    ended = f"{int(court.op(), 16) + 1:032x}"
     assert expire(approval_id).allowed
-    assert the(court, approval_id).state == "expired"
+    assert (the(court, approval_id).state, the(court, approval_id).expired_op) == ("expired", ended)
     assert court.rows(Hold) == []
     assert [expire(name).code for name in (approval_id, "apr_unknown")] == ["approval_decided", "approval_not_found"]
     assert approval_of(pay(court)) != approval_id

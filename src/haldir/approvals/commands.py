@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from haldir.approvals.model import NO_RULES, Approval, ApprovalRule, ApprovalRules, Hold, RuleKind, Vote
+from haldir.approvals.model import NO_RULES, Approval, ApprovalRule, ApprovalRules, ApprovalState, Hold, RuleKind, Vote
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
@@ -137,13 +137,21 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
         return None
 
     def _decided(self, approval: Approval, now: Micros) -> Approval:
-        by = str(self.asked_by)
         if self.verdict == "deny":
-            return approval.but(state="denied", decided_by=by, decided_at=now, note_digest=self.note_digest)
-        votes = (*approval.votes, Vote(by, now, self.note_digest, self.answers_for))
+            return self._closed(approval, "denied", now)
+        votes = (*approval.votes, Vote(str(self.asked_by), now, self.note_digest, self.answers_for, self.op_id))
         if len(votes) < approval.approvers:
             return approval.but(votes=votes)
-        return approval.but(state="approved", votes=votes, decided_by=by, decided_at=now, note_digest=self.note_digest)
+        return self._closed(approval.but(votes=votes), "approved", now)
+
+    def _closed(self, approval: Approval, state: ApprovalState, now: Micros) -> Approval:
+        return approval.but(
+            state=state,
+            decided_by=str(self.asked_by),
+            decided_at=now,
+            note_digest=self.note_digest,
+            decided_op=self.op_id,
+        )
 
 
 class ExpireApproval(Command, frozen=True, tag="approval.expire"):
@@ -166,7 +174,7 @@ class ExpireApproval(Command, frozen=True, tag="approval.expire"):
             return deny("approval_decided", f"The approval {approval.id} has not expired.", about)
         waiting = rows.get(Hold, approval.session_id, approval.request_digest)
         drops = (waiting,) if waiting and waiting.approval_id == approval.id else ()
-        return allow(approval.but(state="expired"), drops=drops, about=about)
+        return allow(approval.but(state="expired", expired_op=self.op_id), drops=drops, about=about)
 
 
 def subject_of(approval: Approval) -> Subject:

@@ -14,6 +14,7 @@ from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
+from haldir.kernel import ids
 from haldir.kernel.clock import SECOND, Micros
 from haldir.policy.judgement import Holding
 from haldir.storage.rows import Find, Row
@@ -173,5 +174,5 @@ def _falls_short(approval: Approval, terms: Terms) -> bool:
 def _begun(asked: Asked, terms: Terms, before: Approval | None, approval_id: str, now: Micros) -> Ruling:
     puts: list[Row] = [begun(asked, terms, approval_id, now), Hold(asked.session_id, asked.request_digest, approval_id)]
     if before is not None and before.state in {"pending", "approved"}:
-        puts.append(before.but(state="expired"))
+        puts.append(before.but(state="expired", expired_op=ids.op_of("apr", approval_id) or ""))
     return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval_id), tuple(puts))

@@ -47,13 +47,14 @@ TENANT_WIDE = ""  # The holder of the count of all approvals.
 class Vote(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One approval of those that a rule asks for: by which credential, and what it said, sealed.
 
-    `answers_for` is the credential whose power that one has, if it is not its own.
+    `answers_for` is the credential whose power that one has, if it is not its own. `op_id` is that of its entry.
     """
 
     by: str
     at: Micros
     note_digest: str = ""
     answers_for: str = ""
+    op_id: str = ""
 
     @property
     def voter(self) -> str:
@@ -98,6 +99,8 @@ class Approval(Row, frozen=True):
     used_at: Micros | None = None
     used_by: str = ""  # The payment or call that it let through.
     rule_reason: str = ""  # Why it is held, where the rule is a policy and says so.
+    decided_op: str = ""  # The op_id of the entry that decided it, and of the one that says that its time is over.
+    expired_op: str = ""
 
     def status(self, now: Micros) -> Status:
         """Return how it stands: what was not used in time has expired, approved or not."""

@@ -438,6 +438,11 @@ class AsyncMethods:
         )
         return answer
 
+    async def get_approval_history(self, request_id: str) -> types.ApprovalHistory:
+        """Show who asked, each vote, the decision, the use or the end, and the entries in which they stand."""
+        answer: types.ApprovalHistory = await self._ask(reading("GET", f"/v1/approvals/{segment(request_id)}/history"))
+        return answer
+
     async def log_action(
         self,
         session_id: str,

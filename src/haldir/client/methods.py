@@ -428,6 +428,11 @@ class Methods:
         )
         return answer
 
+    def get_approval_history(self, request_id: str) -> types.ApprovalHistory:
+        """Show who asked, each vote, the decision, the use or the end, and the entries in which they stand."""
+        answer: types.ApprovalHistory = self._ask(reading("GET", f"/v1/approvals/{segment(request_id)}/history"))
+        return answer
+
     def log_action(
         self,
         session_id: str,

@@ -83,6 +83,14 @@ class AnomalyRulesListed(TypedDict):
     count: int
 
 
+class ApprovalHistory(TypedDict):
+    """The first step first."""
+
+    request_id: str
+    history: list[StepShown]
+    count: int
+
+
 class ApprovalRequestedShown(TypedDict):
     request_id: str
     status: str
@@ -1016,6 +1024,20 @@ class Status(TypedDict):
     service: str
     version: str
     checks: list[Check]
+
+
+class StepShown(TypedDict):
+    """`by` is the credential, `name` what its key is called. `note` is "" where nothing was said, or it was erased.
+
+    Each of several votes is `approved`. `used` is by the payment or call that the approval let through.
+    """
+
+    kind: Literal["asked", "approved", "denied", "expired", "used"]
+    at: float
+    by: str
+    name: str
+    note: str
+    entry_id: str
 
 
 class Today(TypedDict):

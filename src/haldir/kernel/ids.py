@@ -30,7 +30,7 @@ _SORTABLE = bytes.maketrans(_UNSORTED, bytes(sorted(_UNSORTED)))
 _UNSORTABLE = bytes.maketrans(bytes(sorted(_UNSORTED)), _UNSORTED)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
-_CALL = re.compile(r"call_([A-Za-z0-9_-]{22})")
+_NAMED = re.compile(r"([a-z]+)_([A-Za-z0-9_-]{22})")
 _ENTRY = re.compile(r"aud_([0-9]{22})")
 
 
@@ -77,11 +77,16 @@ def call_id(op: OpId) -> str:
 
 def op_of_call(name: str) -> OpId | None:
     """Return the op_id that a call has its name from; None if no call can have that name."""
-    found = _CALL.fullmatch(name)
-    if found is None:
+    return op_of("call", name)
+
+
+def op_of(kind: str, name: str) -> OpId | None:
+    """Return the op_id that a thing of this kind (`call`, `auth`, `apr`) has its name from; None if none can."""
+    found = _NAMED.fullmatch(name)
+    if found is None or found[1] != kind:
         return None
-    op = OpId(base64.urlsafe_b64decode(found[1].encode().translate(_UNSORTABLE) + b"==").hex())
-    return op if call_id(op) == name else None  # Of its last character four bits say nothing.
+    op = OpId(base64.urlsafe_b64decode(found[2].encode().translate(_UNSORTABLE) + b"==").hex())
+    return op if f"{kind}_{_chars22(op)}" == name else None  # Of its last character four bits say nothing.
 
 
 def delivery_id(op: OpId) -> str:

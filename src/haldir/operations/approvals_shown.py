@@ -150,7 +150,7 @@ def _digests(approval: Approval) -> Iterator[str]:
 def _shown(
     approval: Approval, said: dict[str, bytes], parties: Parties, beside: Compared, now: Micros
 ) -> ApprovalShown:
-    asked, decided = _asked_words(approval, said), _decider_words(approval.note_digest, said)
+    asked, decided = _asked_words(approval, said), decider_words(approval.note_digest, said)
     return ApprovalShown(
         request_id=approval.id,
         status=approval.status(now),
@@ -207,7 +207,7 @@ def _seconds_left(approval: Approval, now: Micros) -> int:
 
 def _votes(approval: Approval, said: dict[str, bytes]) -> Iterator[VoteShown]:
     for vote in approval.votes:
-        words = _decider_words(vote.note_digest, said)
+        words = decider_words(vote.note_digest, said)
         yield VoteShown(vote.by, words.decided_by, words.note, unix_seconds(vote.at))
 
 
@@ -226,6 +226,7 @@ def _of_payment(sealed: bytes) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(described))
 
 
-def _decider_words(digest: str, said: dict[str, bytes]) -> DeciderWords:
+def decider_words(digest: str, said: dict[str, bytes]) -> DeciderWords:
+    """Return what whoever decided said, of the parts that were opened; nothing where it was erased."""
     sealed = said.get(digest)
     return msgspec.json.decode(sealed, type=DeciderWords) if sealed else DeciderWords()

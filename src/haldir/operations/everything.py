@@ -4,6 +4,7 @@ from haldir.operations.catalogue import Operation
 from haldir.operations.verbs import (
     agents,
     anomalies,
+    approval_history,
     approval_rules,
     approvals,
     audit,
@@ -41,6 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *payments.OPERATIONS,
     *approval_rules.OPERATIONS,
     *approvals.OPERATIONS,
+    *approval_history.OPERATIONS,
     *audit.OPERATIONS,
     *audit_spend.OPERATIONS,
     *audit_export.OPERATIONS,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from haldir.faces.cli.remote import Json, Remote
-from haldir.faces.cli.screen import amount, moment, plain, print_fields
+from haldir.faces.cli.screen import amount, moment, plain, print_fields, print_table
 from haldir.kernel.strict_json import Number
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -39,6 +39,16 @@ def print_approval(approval: Json) -> None:
                 click.echo(f"  {plain(line)}")
     for line in _news(approval):
         click.echo(plain(line))
+
+
+def print_history(answer: Json) -> None:
+    """Print what became of an approval, and where the log says so."""
+    steps = [
+        (_moment(step["at"]), step["kind"], _party(step["by"], step["name"]), step["note"], step["entry_id"])
+        for step in answer["history"]
+    ]
+    click.echo()
+    print_table(("at", "step", "by", "note", "entry"), steps, empty="")
 
 
 def line_of(approval: Json) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from haldir.faces.cli.approval_card import exact, print_approval
+from haldir.faces.cli.approval_card import exact, print_approval, print_history
 from haldir.faces.cli.approvals_watch import watch
 from haldir.faces.cli.arguments import Amount, Seconds, given, listed, parse_member, quoted
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
@@ -36,12 +36,14 @@ def list_pending(remote: Remote, agent_id: str | None, limit: int) -> None:
 @click.option("--wait", type=click.IntRange(0, 30), help="Seconds to wait for a decision.")
 @speaks_rest
 def show(remote: Remote, approval_id: str, wait: int | None) -> None:
-    """Show one approval: what it is for, and how it stands."""
+    """Show one approval: what it is for, how it stands, and its history with the entries of the log."""
     approval = exact(remote, f"/v1/approvals/{quoted(approval_id)}", wait=wait)
+    told = exact(remote, f"/v1/approvals/{quoted(approval_id)}/history")
     if remote.as_json:
-        click.echo(strict_json.encode(approval).decode())
+        click.echo(strict_json.encode({**approval, "history": told["history"]}).decode())
     else:
         print_approval(approval)
+        print_history(told)
 
 
 @approvals.command()

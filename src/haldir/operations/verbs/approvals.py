@@ -136,7 +136,7 @@ async def request_approval(ctx: Context, caller: Caller, request: RequestApprova
 async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest) -> ApprovalShown:
     """Show an approval, at once or when it is decided."""
     _check_wait(request.wait)
-    approval = await _own(ctx, caller, request.request_id)
+    approval = await own_approval(ctx, caller, request.request_id)
     if request.wait and approval.status(ctx.clock()) == "pending":
         approval = await awaited(ctx, caller.tenant, approval, request.wait)
         await require_alive(ctx, caller, "get_approval")
@@ -229,7 +229,8 @@ async def _sealed_note(ctx: Context, caller: Caller, request: DecideRequest) -> 
     return [(await ctx.keyring.tenant(caller.tenant)).seal(msgspec.json.encode(words), "approval.note")]
 
 
-async def _own(ctx: Context, caller: Caller, approval_id: str) -> Approval:
+async def own_approval(ctx: Context, caller: Caller, approval_id: str) -> Approval:
+    """Return an approval that this caller may see. Raises NotFound."""
     approval = await find_row(ctx, caller.tenant, Approval, approval_id)
     if approval is None or not owns(caller, approval.session_id):
         raise NotFound("There is no such approval.")
