@@ -67,16 +67,16 @@ async def test_a_connection_cut_around_commit_leaves_the_retry_the_recorded_outc
         await engine.close()
 
 
-@pytest.mark.parametrize("moment", ["admit", "settle"])
+@pytest.mark.parametrize("stage", ["admit", "settle"])
 @run_async
 async def test_a_call_whose_commit_is_cut_off_is_not_forwarded_or_is_settled_all_the_same(
-    fresh_postgres_dsn: str, tmp_path: Path, moment: str
+    fresh_postgres_dsn: str, tmp_path: Path, stage: str
 ) -> None:
     executed: list[Any] = []
 
     def execute(connection: socket.socket, message: dict[str, Any]) -> None:
         executed.append(message)
-        if moment == "settle":
+        if stage == "settle":
             relay.fault = "cut after"
         raw.honest(connection, message)
 
@@ -89,17 +89,17 @@ async def test_a_call_whose_commit_is_cut_off_is_not_forwarded_or_is_settled_all
                 opened = await create_session(ctx, caller, CreateSessionRequest("agent", ["execute", "spend"]))
                 await discover_all(ctx)
                 asked = CallToolRequest("up.do", opened.session_id)
-                if moment == "admit":
+                if stage == "admit":
                     relay.fault = "cut after"
                     with pytest.raises(Unavailable):
                         await call_by_rest(ctx, caller, asked)
                 else:
                     assert (await call_by_rest(ctx, caller, asked)).status == 200
-                assert (relay.struck, len(executed)) == (1, int(moment == "settle"))
+                assert (relay.struck, len(executed)) == (1, int(stage == "settle"))
                 clock.at_least = clock() + OVERDUE
                 await sweep(ctx)
                 [call] = await rows_of(ctx.store, caller.tenant, Call)
-                assert call.state == ("indeterminate" if moment == "admit" else "posted")
+                assert call.state == ("indeterminate" if stage == "admit" else "posted")
         assert await sound(settings)
 
 
