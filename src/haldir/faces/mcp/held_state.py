@@ -73,7 +73,8 @@ def without_state(inbound: Inbound, state: HeldState) -> Inbound:
     parts = rpc.members(inbound.body)
     params = _without_rounds(rpc.members(parts["params"])) | rpc.members(state.carried)
     body = rpc.build(parts | {"params": Raw(rpc.build(params))})
-    return msgspec.structs.replace(inbound, body=body, params=_without_rounds(inbound.params))
+    tree = _without_rounds(inbound.params) | strict_json.decode(bytes(state.carried))  # What is judged is what is sent.
+    return msgspec.structs.replace(inbound, body=body, params=tree)
 
 
 def _without_rounds(params: dict[str, T]) -> dict[str, T]:
