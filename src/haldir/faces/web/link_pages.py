@@ -152,4 +152,4 @@ def _form(link: DecidingLink) -> Element:
 
 
 def _elsewhere(link: DecidingLink) -> Element:
-    return h("p", h("a", "Sign in for more", href=f"/approvals/{link.approval_id}"))
+    return h("p", h("a", "Sign in for more", href=f"/approvals/{link.approval_id}"), class_="more")
