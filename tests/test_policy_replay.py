@@ -223,6 +223,14 @@ def test_a_rate_counts_for_the_candidate_as_it_did_from_the_day_it_stood(shop: S
     assert flips(shop) == [("deny", "allow")]
 
 
+def test_a_rate_counts_so_even_for_a_call_that_another_policy_denied(shop: Shop) -> None:
+    assert [shop.call() for _ in range(4)] == ["allowed"] * 4
+    for name in ("a-rate", "spend"):
+        shop.change(name)
+    assert [shop.call(), shop.call(amount=Number("9"))] == ["allowed", "policy_denied"]
+    assert flips(shop, "a-rate") == [("deny", "allow")]
+
+
 def test_a_policy_in_shadow_flips_nothing_and_one_that_leaves_it_does(shop: Shop) -> None:
     shop.change("unseen")
     assert [shop.call() for _ in range(3)] == ["allowed"] * 3

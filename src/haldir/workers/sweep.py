@@ -18,8 +18,8 @@ from haldir.proxy.queries import overdue_calls, parts_kept_since
 
 SWEEP_SECONDS = 5.0  # A lapsed call is marked this late at most; its money is set aside meanwhile.
 FORGOTTEN_MAX = 256  # Requests in one entry: a quarter of what it may hold; the rest are found in the next round.
-ERASED_MAX = 500  # Payloads in one entry: 15 KB of names, and a fraction of a second's work.
-ERASINGS_MAX = 10  # Entries of one tenant in one round: as fast as 500 calls a second leave payloads behind.
+ERASED_MAX = 1_000  # Parts in one entry: half as many calls and up, at most 30 KB of names.
+ERASINGS_MAX = 10  # Entries of one tenant in one round: as fast as a thousand calls a second leave payloads behind.
 SWEPT_MAX = 500  # Calls, or approvals, of one tenant in one round; the rest are found in the next.
 
 _log = logging.getLogger(__name__)
