@@ -15,16 +15,10 @@ from haldir.journal.command import Record
 from haldir.kernel import strict_json
 from haldir.kernel.clock import SECOND
 from haldir.kernel.strict_json import Number
-from haldir.operations.call_commands import Admit, Charge
-from haldir.operations.policy_replay import (
-    ArgumentsGone,
-    GoneArguments,
-    RecordedCall,
-    Replay,
-    Ruled,
-    reach_of,
-)
+from haldir.operations.call_commands import Charge
+from haldir.operations.policy_replay import ArgumentsGone, GoneArguments, Replay, Ruled, reach_of
 from haldir.operations.price import charge_of
+from haldir.operations.recorded_call import RecordedCall, recorded_call
 from haldir.policy.compile import compile_policies
 from haldir.policy.facts import Facts
 from haldir.policy.policy import Policy
@@ -107,12 +101,12 @@ class Shop:
                 self.court.decide(waiting.id, verdict)
 
     def recorded(self) -> list[RecordedCall]:
-        found = []
-        for entry in sorted(self.court.rows(Entry), key=lambda each: each.index):
-            if entry.kind == "call.admit":
-                record = msgspec.json.decode(entry.body, type=Record)
-                found.append(RecordedCall(entry.index, record, msgspec.json.decode(record.command, type=Admit)))
-        return found
+        entries = sorted(self.court.rows(Entry), key=lambda each: each.index)
+        return [
+            recorded_call(entry.index, msgspec.json.decode(entry.body, type=Record))
+            for entry in entries
+            if entry.kind == "call.admit"
+        ]
 
     def arguments(self, call: RecordedCall) -> dict[str, Any]:
         return self._arguments[call.admit.call_id]

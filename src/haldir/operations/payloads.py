@@ -8,20 +8,19 @@ from typing import Literal
 
 import msgspec
 
-from haldir.approvals.holds import Held
-from haldir.approvals.model import Approval
 from haldir.journal.command import Record
 from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import DAY, Micros
 from haldir.kernel.errors import NotFound
 from haldir.kernel.ids import OpId, TenantId
-from haldir.operations.call_commands import POLICY_REFUSALS, Admit, ResultKept, Settle
+from haldir.operations.call_commands import ResultKept, Settle
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall
-from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed
 from haldir.operations.payload_commands import ErasePayload, ReadPayload, call_of, part_name
+from haldir.operations.recorded_call import recorded_call
+from haldir.operations.recorded_calls import argument_parts
 from haldir.operations.sealed_parts import opened_parts
 from haldir.operations.secret_masks import without_secrets
 from haldir.storage.rows import Entry, Part
@@ -102,20 +101,9 @@ async def _kept(ctx: Context, tenant: TenantId, call_id: str) -> _Kept:
     admitted, settled = (found.get(name) for (name,) in names)
     if admitted is None or admitted.kind != "call.admit":
         raise NotFound("There is no such call.")
-    part = await arguments_part(ctx, tenant, msgspec.json.decode(admitted.body, type=Record))
+    call = recorded_call(admitted.index, msgspec.json.decode(admitted.body, type=Record))
+    (part,) = await argument_parts(ctx, tenant, [call])
     return _Kept(part, _result_kept(settled) if settled else "no")
-
-
-async def arguments_part(ctx: Context, tenant: TenantId, record: Record) -> str:
-    """Return where the arguments are kept of the call that this entry decided; "" if they never were.
-
-    A call that is held is one with its approval and, once that let it through, with the call it became.
-    """
-    if record.allowed or record.code in POLICY_REFUSALS:
-        return msgspec.json.decode(record.command, type=Admit).details_digest
-    held = msgspec.json.decode(record.result, type=Held | None)
-    approval = await find_row(ctx, tenant, Approval, held.approval_id) if held else None
-    return approval.details_digest if approval else ""
 
 
 def _result_kept(settled: Entry) -> ResultKept:

@@ -9,12 +9,11 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from haldir.approvals.holds import APPROVAL_DENIED, APPROVAL_REQUIRED
-from haldir.journal.command import Record
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
-from haldir.operations.call_commands import POLICY_REFUSALS, Admit
+from haldir.operations.call_commands import POLICY_REFUSALS
 from haldir.operations.call_usage import Usage
+from haldir.operations.recorded_call import RecordedCall
 from haldir.policy.compile import compile_policies
 from haldir.policy.conditions.usage import measures
 from haldir.policy.facts import Facts
@@ -25,7 +24,6 @@ from haldir.policy.residual import leaves_of
 from haldir.policy.windows import bucket_seconds
 
 RATE_SECONDS = 61  # A rate looks at a minute, and at the second in which that begins.
-LET_BY_POLICIES = frozenset({"", APPROVAL_REQUIRED, APPROVAL_DENIED, "too_many_pending"})
 
 Effect = Literal["allow", "hold", "deny"]
 
@@ -36,23 +34,6 @@ class Ruled(msgspec.Struct, frozen=True):
     effect: Effect
     policy_id: str = ""
     reason: str = ""
-
-
-class RecordedCall(msgspec.Struct, frozen=True):
-    """A call as its entry says it was asked for and decided."""
-
-    index: int
-    record: Record
-    admit: Admit
-
-    @property
-    def is_judged(self) -> bool:
-        """Tell whether its policies had their say: other calls were refused for what they were."""
-        return self.record.code in LET_BY_POLICIES or self.record.code in POLICY_REFUSALS
-
-    def usage(self, judgement: Judgement) -> Usage:
-        price = self.admit.charge.comparable_micros
-        return Usage(judgement, self.admit.session_id, self.record.about.agent_id, price)
 
 
 class ArgumentsGone(Exception):

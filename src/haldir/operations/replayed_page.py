@@ -7,7 +7,8 @@ import msgspec
 from haldir.kernel.errors import InvalidRequest
 from haldir.kernel.ids import TenantId
 from haldir.operations.context import Context
-from haldir.operations.policy_replay import ArgumentsGone, RecordedCall, Replay, Ruled, reach_of
+from haldir.operations.policy_replay import ArgumentsGone, Replay, Ruled, reach_of
+from haldir.operations.recorded_call import RecordedCall
 from haldir.operations.recorded_calls import OPENED_AT_ONCE, Recollection, read_calls, recollect
 from haldir.policy.policy import Policy
 from haldir.watch.filter import Span
