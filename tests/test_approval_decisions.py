@@ -24,6 +24,7 @@ from haldir.journal.command import CredentialRef, Outcome
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget, Payment
 from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.operations.session_commands import OpenAgentSession
 from haldir.webhooks.commands import DisableWebhook, EnableWebhook, RegisterWebhook, RemoveWebhook, WebhookRegistered
 
 UNIT = 1_000_000
@@ -287,6 +288,25 @@ def test_with_four_eyes_neither_who_asked_nor_who_opened_a_session_of_the_chain_
             assert refused.code == "four_eyes"
             assert refused.reason.startswith(f"{party} asked for this or opened its session")
     assert court.decide(approval_id, by=other).allowed
+
+
+def test_with_four_eyes_who_made_an_agent_does_not_decide_what_it_asks_for(court: Court) -> None:
+    maker, other = court.key("maker"), court.key("other")
+    made = CreateAgent(
+        op_id=court.op(), asked_by=maker, name="bot", sha256="x", scopes=("*",), limit_micros=None, ttl_seconds=9
+    )
+    assert court.apply(made).allowed
+    assert court.apply(OpenAgentSession(op_id=court.op(), agent="bot", session_id="of-bot")).allowed
+    court.session("below", "spend", agent_id="tool", parent="of-bot", asked_by=CredentialRef("session", "of-bot"))
+    court.session("of-other", "spend", agent_id="bot", asked_by=other)
+    court.hold_rule(four_eyes=True)
+    for session in ("of-bot", "below"):
+        approval_id = approval_of(pay(court, session=session, asked_by=CredentialRef("session", session)))
+        assert court.decide(approval_id, by=maker).code == "four_eyes"
+        assert court.decide(approval_id, by=other).allowed
+    mine = approval_of(pay(court, session="of-other", asked_by=CredentialRef("session", "of-other")))
+    assert court.decide(mine, by=other).code == "four_eyes"
+    assert court.decide(mine, by=maker).allowed
 
 
 def test_without_four_eyes_whoever_asked_may_approve(court: Court) -> None:

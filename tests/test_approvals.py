@@ -341,6 +341,10 @@ def test_with_four_eyes_on_the_key_that_opened_the_session_cannot_approve(haldir
         assert refused(answer, 403, "four_eyes")
         assert answer.body["hint"]
         assert approve(haldir, approval_id, key=other).status == 200
+        agent = haldir.post("/v1/agents", {"name": f"agent-{approval_id[-8:]}", "scopes": ["*"]}).body["key"]
+        asked = haldir.post("/v1/approvals/request", {"action": "go"}, key=agent).body["request_id"]
+        assert refused(approve(haldir, asked), 403, "four_eyes")
+        assert approve(haldir, asked, key=other).status == 200
     finally:
         assert haldir.ask("PUT", "/v1/approvals/settings", {"four_eyes": False}).status == 200
     assert approve(haldir, held(haldir, session)).status == 200

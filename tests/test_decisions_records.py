@@ -117,7 +117,7 @@ def test_how_held_calls_come_back_is_said_of_keys_and_agents_that_live(court: Co
     court.apply(agent)
     court.apply(CreateKey(op_id=court.op(), prefix="hld_2", sha256="sha2", name="second", scopes=("*",), held="plain"))
     key = ApiKey("hld_2", "sha2", "second", ("*",), START, held="plain")
-    bots = Agent("bot", "sha", (), None, 0, START, held="input")
+    bots = Agent("bot", "sha", (), None, 0, START, held="input", created_by="system:")
     assert [court.row(ApiKey, "hld_2"), court.row(Agent, "bot")] == [key, bots]
     changed = [
         court.apply(SetKeyHeld(op_id=court.op(), prefix="hld_2", held="stream")),
@@ -158,7 +158,7 @@ def test_an_agent_and_its_session_are_made_from_its_template(court: Court) -> No
     for session_id in ("s1", "s2"):
         outcome = court.apply(OpenAgentSession(op_id=court.op(), asked_by=asked_by, agent="bot", session_id=session_id))
         assert left(court, outcome, told) == ("agent.session", "allowed", Subject("s1", "bot"))
-    agent = Agent("bot", "sha", ("execute",), 5, 600, START, session_id="s1")
+    agent = Agent("bot", "sha", ("execute",), 5, 600, START, session_id="s1", created_by="system:")
     assert court.rows(Agent) == [agent]
     assert court.rows(Session) == [
         Session("s1", "bot", None, (), "", ("execute", "spend"), 600, START, ENDS, "agent:bot")

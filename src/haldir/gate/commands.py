@@ -108,7 +108,16 @@ class CreateAgent(Command, frozen=True, tag="agent.create"):
         about = Subject(agent_id=self.name)
         if rows.get(Agent, self.name):  # Also when revoked: in the log one name is one agent.
             return deny("exists", f"An agent {self.name!r} exists already, or did and was revoked.", about)
-        agent = Agent(self.name, self.sha256, self.scopes, self.limit_micros, self.ttl_seconds, now, held=self.held)
+        agent = Agent(
+            self.name,
+            self.sha256,
+            self.scopes,
+            self.limit_micros,
+            self.ttl_seconds,
+            now,
+            held=self.held,
+            created_by=str(self.asked_by),
+        )
         return allow(agent, Credential(self.sha256, "agent", self.name), about=about)
 
 

@@ -68,8 +68,14 @@ def chain(rows: WorkingSet, session: Session) -> list[Session]:
 
 
 def openers(rows: WorkingSet, session: Session) -> tuple[str, ...]:
-    """Return who opened the session and each above it, as `kind:id`."""
-    return tuple(dict.fromkeys(link.opened_by for link in chain(rows, session)))
+    """Return who opened the session and each above it, as `kind:id`; behind an agent stands who made it."""
+    found: dict[str, None] = {}
+    for link in chain(rows, session):
+        found[link.opened_by] = None
+        agent = rows.get(Agent, link.agent_id)
+        if agent is not None and agent.created_by and not link.token_sha256:  # Opened by the agent's key, for its use.
+            found[agent.created_by] = None
+    return tuple(found)
 
 
 def chain_needs(rows: WorkingSet, session_id: str) -> Iterator[Find]:

@@ -55,6 +55,7 @@ class Agent(Row, frozen=True):
     revoked_at: Micros | None = None
     session_id: str | None = None
     held: HeldSetting = "auto"
+    created_by: str = ""  # The credential that made it, as `kind:id`, and was told its key.
 
 
 class Session(Row, frozen=True):
