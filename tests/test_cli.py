@@ -194,6 +194,27 @@ def test_policies_are_given_as_words(
     assert server.run("policy", "remove", policy_id).exit_code == 4
 
 
+def test_what_a_shadow_would_have_done_stands_beneath_the_call_in_the_audit_trail(
+    server: CliServer, tmp_path: Path
+) -> None:
+    (tmp_path / "asked.json").write_text('{"query": "trees"}')
+    added = server.answer("policy", "add", "block_tool", "tool=find_books", "mode=shadow")
+    opened = server.answer("session", "create", "shadowed", "--scopes", "execute:shop")
+    asked = (
+        "call",
+        "tool",
+        "shop.find_books",
+        "--arguments",
+        str(tmp_path / "asked.json"),
+        "--session",
+        opened["session_id"],
+    )
+    assert server.run(*asked).exit_code == 0
+    trail = server.run("audit", "query", "--session", opened["session_id"]).stdout
+    assert f"In shadow mode: Policy {added['policy_id']} (block_tool) blocks the tool 'find_books'." in trail
+    assert server.run("policy", "remove", added["policy_id"]).exit_code == 0
+
+
 def test_a_policy_may_come_from_a_file(server: CliServer, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text('{"type": "allow_list", "tools": ["x"]}')

@@ -578,3 +578,35 @@ def test_numbers_compare_by_their_text_and_not_as_floats() -> None:
     assert not strikes('{"argument":"/n","eq":0.1}', facts)
     assert judged(rule('{"argument":"/n","eq":0.1}'), asked('{"n":1e-1}')).denied_by
     assert Number("1e-1") != Number("0.1")
+
+
+def test_a_list_too_long_to_be_looked_through_is_unknown() -> None:
+    def of(items: int) -> Facts:
+        return asked(f'{{"n":[{",".join(["1"] * items)}],"m":[{",".join(["[1,1]"] * (items // 2))}]}}')
+
+    for when in ('{"sum":"/n/*","gt":20000}', '{"sum":"/m/*/*","gt":20000}', '{"argument":"/n","contains":2}'):
+        assert not strikes(when, of(10_000))
+        assert strikes(when, of(10_002))
+    assert not strikes('{"argument":"/n","length":{"gt":10002}}', of(10_002))
+
+
+@pytest.mark.parametrize(
+    ("operands", "value", "answer"),
+    [
+        ('["a",1,true]', '"a"', True),
+        ('["a",1,true]', "1.0", True),
+        ('["a",1,true]', "true", True),
+        ('["a",1,true]', '"b"', False),
+        ('["a",1,true]', "2", False),
+        ('["a",1,true]', "false", False),
+        ('["a",1]', "true", None),
+        ("[1]", '"1"', None),
+        ('["a"]', "null", None),
+        ('["a"]', "[]", None),
+        ("[1]", "1e999", None),
+    ],
+)
+def test_one_of_a_list_is_told_by_those_of_its_kind(operands: str, value: str, answer: bool | None) -> None:  # noqa: FBT001
+    when, facts = f'{{"argument":"/x","in":{operands}}}', asked(f'{{"x":{value}}}')
+    assert strikes(when, facts) == (answer is not False)
+    assert strikes(when, facts, "allow") == (answer is True)

@@ -44,7 +44,7 @@ class _Compiled(NamedTuple):
 
 
 class _Concerned(NamedTuple):
-    """What concerns the calls of one tool: policies in the order of their ids, and meters."""
+    """What concerns the calls of one tool: policies in the order of their ids, narrowed to it, and meters."""
 
     enforced: tuple[_Compiled, ...]
     shadows: tuple[_Compiled, ...]
@@ -130,8 +130,8 @@ class PolicySet:
     def _sought(self, upstream: str, tool: str) -> _Concerned:
         named = {place for key in keys_of(upstream, tool) for place in self._named.get(key, ())}
         places = sorted({*self._general, *named})
-        found = [self._all[at].narrowed(upstream, tool) if at in named else self._all[at] for at in places]
-        found = [each for each in found if each.examine is not passed]
+        narrowed = (self._all[place].narrowed(upstream, tool) for place in places)
+        found = [each for each in narrowed if each.examine is not passed]
         return _Concerned(
             tuple(each for each in found if each.policy.mode == "enforce"),
             tuple(each for each in found if each.policy.mode == "shadow"),

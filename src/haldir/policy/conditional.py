@@ -47,6 +47,8 @@ class ConditionalPolicy(CallPolicy, frozen=True):
         struck = _struck(strike, holding)
         if condition is None:
             return lambda _facts: struck
+        if names is not None and condition.excluded(names, wanted=True):
+            return passed
         test = condition.test(Sense(wanted=True, unknown=strike.effect != "allow", names=names))
         if test is never:
             return passed

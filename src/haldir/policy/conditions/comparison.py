@@ -10,6 +10,7 @@ import msgspec
 from haldir.kernel.strict_json import Number
 from haldir.policy.conditions.numbers import decimal_of
 from haldir.policy.conditions.pattern import compiled_pattern
+from haldir.policy.conditions.pointers import ITEMS_MAX
 from haldir.policy.fields import TEXT_CHARS_MAX, Fields, InvalidPolicy, kind_of
 
 Ask = Callable[[Any], bool | None]
@@ -157,9 +158,15 @@ def _ordered(asked: Callable[[Decimal], bool]) -> Ask:
 
 
 def _one_of(operands: tuple[Any, ...]) -> Ask:
+    of_kind: dict[type, frozenset[Any]] = {
+        kind: frozenset(each for each in operands if type(each) is kind) for kind in (str, bool)
+    }
+    of_kind[Decimal] = frozenset(Decimal(each.text) for each in operands if isinstance(each, Number))
+
     def ask(value: Any) -> bool | None:
-        answers = [same(value, operand) for operand in operands]
-        return True if True in answers else False if False in answers else None
+        known = decimal_of(value) if isinstance(value, Number) else value
+        alike = of_kind.get(type(known))
+        return known in alike if alike else None
 
     return ask
 
@@ -173,7 +180,7 @@ def _containing(operand: Any) -> Ask:
     def ask(value: Any) -> bool | None:
         if isinstance(value, str):
             return operand in value if isinstance(operand, str) else None
-        if not isinstance(value, list):
+        if not isinstance(value, list) or len(value) > ITEMS_MAX:
             return None
         answers = [same(item, operand) for item in value]
         return True if True in answers else None if None in answers else False

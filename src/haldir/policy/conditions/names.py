@@ -27,6 +27,9 @@ class ByName(Leaf, frozen=True):
             return super().test(sense)
         return always if self.listed(*sense.names) is sense.wanted else never
 
+    def excluded(self, names: tuple[str, str], *, wanted: bool) -> bool:
+        return self.listed(*names) is not wanted
+
 
 class ToolIs(ByName, frozen=True):
     """The tool is one of these, each `TOOL` of any upstream or `UPSTREAM.TOOL`."""

@@ -53,6 +53,11 @@ class Node(msgspec.Struct, frozen=True):
         del wanted
         return None
 
+    def excluded(self, names: tuple[str, str], *, wanted: bool) -> bool:
+        """Tell whether the node is never `wanted` of calls of this upstream and tool; cheaper than compiling it."""
+        del names, wanted
+        return False
+
     def children(self) -> tuple["Node", ...]:
         return ()
 
@@ -95,6 +100,9 @@ class All(Node, frozen=True):
         found = [node.concerns(wanted=wanted) for node in self.nodes]
         return narrowest(found) if wanted else together(found)
 
+    def excluded(self, names: tuple[str, str], *, wanted: bool) -> bool:
+        return (any if wanted else all)(node.excluded(names, wanted=wanted) for node in self.nodes)
+
     def children(self) -> tuple[Node, ...]:
         return self.nodes
 
@@ -113,6 +121,9 @@ class Any_(Node, frozen=True):  # noqa: N801 - `Any` is typing's.
         found = [node.concerns(wanted=wanted) for node in self.nodes]
         return together(found) if wanted else narrowest(found)
 
+    def excluded(self, names: tuple[str, str], *, wanted: bool) -> bool:
+        return (all if wanted else any)(node.excluded(names, wanted=wanted) for node in self.nodes)
+
     def children(self) -> tuple[Node, ...]:
         return self.nodes
 
@@ -128,6 +139,9 @@ class Not(Node, frozen=True):
 
     def concerns(self, *, wanted: bool) -> Concerns:
         return self.node.concerns(wanted=not wanted)
+
+    def excluded(self, names: tuple[str, str], *, wanted: bool) -> bool:
+        return self.node.excluded(names, wanted=not wanted)
 
     def children(self) -> tuple[Node, ...]:
         return (self.node,)

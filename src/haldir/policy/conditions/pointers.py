@@ -1,5 +1,6 @@
 """JSON pointers (RFC 6901) into arguments; in those of a sum, `*` stands for every item of a list."""
 
+from itertools import islice
 from typing import Any
 
 from haldir.policy.fields import Fields, InvalidPolicy
@@ -7,6 +8,7 @@ from haldir.policy.fields import Fields, InvalidPolicy
 POINTER_CHARS_MAX = 256
 STEPS_MAX = 32
 INDEX_DIGITS_MAX = 9
+ITEMS_MAX = 10_000  # Of a list that is looked through: some milliseconds. What is in a longer one is unknown.
 EVERY = "*"
 
 
@@ -56,11 +58,12 @@ def spread(value: Any, steps: Steps) -> list[Any]:
         return [followed(value, steps)]
     at = steps.index(EVERY)
     items, rest = followed(value, steps[:at]), steps[at + 1 :]
-    if not isinstance(items, list):
+    if not isinstance(items, list) or len(items) > ITEMS_MAX:
         return [MISSING]
     if EVERY not in rest:
         return [followed(item, rest) for item in items]
-    return [found for item in items for found in spread(item, rest)]
+    found = list(islice((each for item in items for each in spread(item, rest)), ITEMS_MAX + 1))
+    return found if len(found) <= ITEMS_MAX else [MISSING]
 
 
 def _is_index(step: str) -> bool:
