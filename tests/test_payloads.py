@@ -201,6 +201,20 @@ def test_secrets_are_shown_as_references(haldir: Haldir) -> None:
     assert payload(haldir, call_id)["arguments"] == {"text": 'say "own s3cr3t", and gone s3cr3t'}
 
 
+def test_an_approver_sees_secrets_as_references_too(haldir: Haldir) -> None:
+    haldir.post("/v1/secrets", {"name": "OWN", "value": "own s3cr3t", "exposure": "reveal"})
+    session = haldir.session("execute")
+    assert echoed(haldir, session, "with own s3cr3t").body["isError"] is False
+    haldir.post("/v1/approvals/rules", {"type": "all"})
+    echoed(haldir, session, "and with own s3cr3t")
+    listed = haldir.get("/v1/approvals/pending")
+    one = haldir.get(f"/v1/approvals/{listed.body['requests'][0]['request_id']}")
+    for shown in (listed.body["requests"][0], one.body):
+        assert shown["details"] == {"text": "and with ${secret:OWN}"}
+        assert [change["pointer"] for change in shown["changes"]] == ["/text"]
+    assert b"own s3cr3t" not in listed.raw + one.raw
+
+
 def test_the_command_line_shows_and_erases(haldir: Haldir) -> None:
     call_id = made(haldir)
 

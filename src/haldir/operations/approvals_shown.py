@@ -15,8 +15,10 @@ from haldir.kernel.ids import TenantId
 from haldir.kernel.money import wire_amount
 from haldir.operations.context import Context
 from haldir.operations.parties import Parties, PartyShown, parties_of
+from haldir.operations.payload_commands import is_payload
 from haldir.operations.previous_calls import NOT_SHOWN, Compared, ComparedShown, compared, previous_of
 from haldir.operations.sealed_parts import opened_parts
+from haldir.operations.secret_masks import SecretMasks
 
 POLL_AFTER_SECONDS = 5  # People take longer; `?wait=` costs less and tells at once.
 OPENED_AT_ONCE = 25  # Approvals whose words are opened together: arguments may have a megabyte each.
@@ -130,10 +132,12 @@ async def shown_approvals(
     shown: list[ApprovalShown] = []
     parties, size = await parties_of(ctx, tenant, approvals), 0
     previous = await previous_of(ctx, tenant, approvals) if with_changes else NOT_SHOWN
+    masks = SecretMasks(ctx, tenant)
     for start in range(0, len(approvals), OPENED_AT_ONCE):
         some = approvals[start : start + OPENED_AT_ONCE]
         digests = [digest for each in some for digest in _digests(each)]
         said = await opened_parts(ctx, tenant, [*digests, *previous.parts(some)])
+        said |= await masks.over_json({part: content for part, content in said.items() if is_payload(part)})
         beside = await compared(ctx, tenant, some, previous, said)
         shown += [_shown(each, said, parties, beside[each.id], now) for each in some]
         size += sum(map(len, said.values()))

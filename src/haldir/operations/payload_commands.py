@@ -77,6 +77,11 @@ def call_of(part: str) -> str:
     return part.partition(".")[0]
 
 
+def is_payload(part: str) -> bool:
+    """Tell whether a part is a payload: all others go by digests."""
+    return "." in part
+
+
 def parts_of(call_id: str) -> Iterable[str]:
     return (part_name(call_id, kind) for kind in KINDS)
 

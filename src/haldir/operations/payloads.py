@@ -22,7 +22,7 @@ from haldir.operations.payload_commands import ErasePayload, ReadPayload, call_o
 from haldir.operations.recorded_call import recorded_call
 from haldir.operations.recorded_calls import argument_parts
 from haldir.operations.sealed_parts import opened_parts
-from haldir.operations.secret_masks import without_secrets
+from haldir.operations.secret_masks import SecretMasks
 from haldir.storage.rows import Entry, Part
 
 RESULT_BYTES_MAX = 1 << 20  # As much as a request, and so arguments, may have; a larger answer is known by its digest.
@@ -71,7 +71,7 @@ async def read_payload(ctx: Context, caller: Caller, call_id: str) -> tuple[Payl
     await allowed(ctx, caller.tenant, ReadPayload(op_id=ctx.new_op(), asked_by=caller.credential, call_id=call_id))
     result = part_name(call_id, "result")
     opened = await opened_parts(ctx, caller.tenant, [kept.arguments_part, result])
-    shown = dict(zip(opened, await without_secrets(ctx, caller.tenant, list(opened.values())), strict=True))
+    shown = await SecretMasks(ctx, caller.tenant).over(opened)
     arguments = _payload("yes" if kept.arguments_part else "no", shown.get(kept.arguments_part))
     return arguments, _payload(kept.result, shown.get(result))
 

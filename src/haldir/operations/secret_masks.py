@@ -1,7 +1,8 @@
 """All secrets of a tenant, opened for one purpose: to take them out of what somebody is to see. They go no further."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import final
 
 from haldir.kernel.errors import Unavailable
 from haldir.kernel.ids import TenantId
@@ -18,10 +19,29 @@ OPENED_AT_ONCE = 256  # Some milliseconds' work, between which others are served
 TRIES = 5  # A secret is replaced by hand: that often while it is opened is rare.
 
 
-async def without_secrets(ctx: Context, tenant: TenantId, contents: Sequence[bytes]) -> list[bytes]:
-    """Return JSON with references where values of the tenant's secrets stand, as they are now. Raises Unavailable."""
-    secrets = await _opened(ctx, tenant)
-    return await asyncio.to_thread(lambda: [masked(content, secrets) for content in contents])
+@final
+class SecretMasks:
+    """Shows references where values of a tenant's secrets stand, as they are when it is first asked."""
+
+    def __init__(self, ctx: Context, tenant: TenantId) -> None:
+        self._ctx, self._tenant = ctx, tenant
+        self._secrets: dict[str, Secret[str]] | None = None
+
+    async def over(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return what may be JSON, by the same names, as somebody may see it: surely JSON. Raises Unavailable."""
+        if not contents:
+            return {}
+        secrets = await self._opened()
+        return await asyncio.to_thread(lambda: {name: masked(content, secrets) for name, content in contents.items()})
+
+    async def over_json(self, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Do the same with what surely is JSON: where there are no secrets, that costs nothing."""
+        return await self.over(contents) if contents and await self._opened() else dict(contents)
+
+    async def _opened(self) -> dict[str, Secret[str]]:
+        if self._secrets is None:
+            self._secrets = await _opened(self._ctx, self._tenant)
+        return self._secrets
 
 
 async def _opened(ctx: Context, tenant: TenantId) -> dict[str, Secret[str]]:
