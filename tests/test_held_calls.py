@@ -200,6 +200,19 @@ def calls_of(haldir: Haldir, session: Any) -> list[Any]:
     return [entry for entry in entries if entry["kind"] == "call.admit" and entry["allowed"]]
 
 
+def test_a_rule_that_names_tools_which_nobody_has_says_so(haldir: Haldir) -> None:
+    rule = {"type": "tool_blocked", "tools": ["sample.add", "add", "sample__add", "sample.ad"]}
+    added = haldir.rest("POST", "/v1/approvals/rules", rule)
+    assert added["warnings"] == [
+        "No connected upstream is known to have a tool 'sample__add'.",
+        "The upstream 'sample' has no tool 'ad'.",
+    ]
+    haldir.rest("DELETE", f"/v1/approvals/rules/{added['rule_id']}")
+    quiet = haldir.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 100_000})
+    assert quiet["warnings"] == []
+    haldir.rest("DELETE", f"/v1/approvals/rules/{quiet['rule_id']}")
+
+
 def test_a_held_call_by_rest_is_a_plain_result_and_the_identical_call_runs_once(haldir: Haldir) -> None:
     session = haldir.session("execute", agent_id="adder")
     said = held(call(haldir, session))

@@ -98,12 +98,16 @@ class ApprovalRequestedShown(TypedDict):
 
 
 class ApprovalRuleAdded(TypedDict):
-    """`version` counts the changes to the tenant's rules: approvals of an older one let nothing through."""
+    """`version` counts the changes to the tenant's rules: approvals of an older one let nothing through.
+
+    `warnings` name tools that no connected upstream is known to have: of these the rule holds nothing.
+    """
 
     added: bool
     type: str
     rule_id: str
     version: int
+    warnings: list[str]
 
 
 class ApprovalRuleRemoved(TypedDict):

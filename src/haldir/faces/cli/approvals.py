@@ -128,7 +128,7 @@ def add_rule(
         type=kind, threshold=threshold, tools=listed(tools), approvers=approvers, four_eyes=True if separate else None
     )
     answer = remote.post("/v1/approvals/rules", body)
-    remote.show(answer, lambda added: click.echo(added["rule_id"]))
+    remote.show(answer, _print_added)
 
 
 @rules.command("list")
@@ -171,6 +171,12 @@ def _print_pending(answer: Json) -> None:
         for each in answer["requests"]
     )
     print_table(columns, rows, empty="Nothing waits for approval.")
+
+
+def _print_added(added: Any) -> None:
+    for warning in added["warnings"]:
+        click.echo(f"Warning: {plain(warning)}", err=True)
+    click.echo(added["rule_id"])
 
 
 def _print_rules(answer: Json) -> None:

@@ -20,6 +20,7 @@ from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed_result
+from haldir.operations.policy_lint import lint_definitions
 from haldir.operations.wire import Amount
 
 APPROVERS_MAX = 10  # More people are never found in time.
@@ -42,12 +43,16 @@ class AddApprovalRuleRequest(msgspec.Struct, frozen=True):
 
 
 class ApprovalRuleAdded(msgspec.Struct, frozen=True):
-    """`version` counts the changes to the tenant's rules: approvals of an older one let nothing through."""
+    """`version` counts the changes to the tenant's rules: approvals of an older one let nothing through.
+
+    `warnings` name tools that no connected upstream is known to have: of these the rule holds nothing.
+    """
 
     added: bool
     type: str
     rule_id: str
     version: int
+    warnings: list[str] = []
 
 
 class ListApprovalRulesRequest(msgspec.Struct, frozen=True):
@@ -109,7 +114,8 @@ async def add_approval_rule(ctx: Context, caller: Caller, request: AddApprovalRu
         four_eyes=request.four_eyes,
     )
     changed = await allowed_result(ctx, caller.tenant, command, RulesChanged)
-    return ApprovalRuleAdded(True, kind, command.rule_id, changed.version)
+    warnings = await _warnings(ctx, caller, command.tools)
+    return ApprovalRuleAdded(True, kind, command.rule_id, changed.version, warnings)
 
 
 async def list_approval_rules(ctx: Context, caller: Caller, _request: ListApprovalRulesRequest) -> ApprovalRulesListed:
@@ -130,6 +136,14 @@ async def set_four_eyes(ctx: Context, caller: Caller, request: FourEyesRequest) 
     command = SetFourEyes(op_id=ctx.new_op(), asked_by=caller.credential, four_eyes=request.four_eyes)
     changed = await allowed_result(ctx, caller.tenant, command, RulesChanged)
     return FourEyesSet(request.four_eyes, changed.version)
+
+
+async def _warnings(ctx: Context, caller: Caller, tools: tuple[str, ...]) -> list[str]:
+    """Return what is odd about the names of tools, as the linter of policies has it."""
+    if not tools:
+        return []
+    naming = {"type": "deny_list", "tools": list(tools)}
+    return [found.message for found in await lint_definitions(ctx, caller.tenant, [("rule", naming)])]
 
 
 def _kind(request: AddApprovalRuleRequest) -> RuleKind:
