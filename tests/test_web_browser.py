@@ -198,6 +198,20 @@ def test_a_first_and_a_last_approval_come_and_go_in_an_open_page(haldir: Haldir,
     expect(one.get_by_role("button", name="Approve")).to_have_count(0)
 
 
+def test_a_page_that_could_not_look_looks_again(haldir: Haldir, key: str, tabs: Tabs) -> None:
+    page = tabs.open()
+    page.clock.install()
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")
+    expect(page.locator(LIVE)).to_be_visible()
+    page.route("**/approvals", lambda route: route.fulfill(status=503), times=1)
+    with page.expect_response(lambda response: response.status == 503):
+        approval_id = held(haldir)
+    page.wait_for_function("page.stale")  # From here on it waits for its time to come.
+    page.clock.fast_forward(10_000)
+    expect(page.locator(f"#{approval_id}")).to_be_visible()
+
+
 def test_a_click_in_the_moment_after_the_list_moved_decides_nothing(haldir: Haldir, key: str, tabs: Tabs) -> None:
     approval_id = held(haldir)
     page = tabs.open(key=key)

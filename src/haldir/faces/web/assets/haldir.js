@@ -3,6 +3,7 @@
 
 const PENDING = "pending"; // The id of the part that is kept up to date.
 const SETTLE_MS = 700; // After the list moved: a click that was on its way to something else decides nothing.
+const CALM_MS = 1500; // Between two looks: where much changes, nobody could follow every change anyhow.
 const RETRY_MS = 10000;
 const TOUCH_MS = 300000; // While somebody works here the visit goes on: told at most every five minutes.
 const SOON_SECONDS = 300;
@@ -152,11 +153,11 @@ function takeOver(fresh) {
 }
 
 async function refresh() {
-  if (page.fetching) {
-    page.stale = true;
-    return;
-  }
+  page.stale = true;
+  if (page.fetching) return;
   page.fetching = true;
+  page.stale = false;
+  let pause = CALM_MS;
   try {
     const answer = await fetch(location.href, { headers: { "Haldir-Live": "1" } });
     if (answer.redirected || answer.status === 401) {
@@ -166,16 +167,17 @@ async function refresh() {
       takeOver(document.adoptNode(fresh.getElementById(PENDING)));
       document.title = fresh.title;
       tick();
+    } else {
+      throw new Error(answer.statusText);
     }
   } catch {
-    setTimeout(refresh, RETRY_MS);
-  } finally {
-    page.fetching = false;
-    if (page.stale) {
-      page.stale = false;
-      refresh();
-    }
+    page.stale = true; // Away, or too busy: it is not known what waits now.
+    pause = RETRY_MS;
   }
+  setTimeout(() => {
+    page.fetching = false;
+    if (page.stale) refresh();
+  }, pause);
 }
 
 function show(on, text) {
