@@ -6,13 +6,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from court import Court
+from court import TENANT, Court
 from haldir.journal.command import Outcome
 from haldir.kernel.clock import SECOND
 from haldir.operations.call_commands import Charge
+from haldir.operations.commands import LAWS
 from haldir.policy.compile import compile_policies
 from haldir.policy.facts import Facts
 from haldir.policy.parse import parse
+from haldir.watch.replay import replay_log
 from interpreter import Admitted, World, strikes
 from policy_samples import arguments, asked_calls, counted, leaves, requirements, rules_on
 
@@ -48,9 +50,9 @@ def test_one_policy_means_what_a_plain_reading_of_it_says(definition: dict[str, 
     assert found == (strikes(definition, World(facts, [])) and not shadow_of_nothing)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(policies, st.lists(asked, min_size=3, max_size=8))
-def test_what_is_decided_over_a_history_is_what_a_plain_reading_of_every_policy_says(
+def test_what_is_decided_over_a_history_is_what_a_plain_reading_of_every_policy_says_and_is_decided_so_again(
     definitions: list[dict[str, Any]], history: list[Any]
 ) -> None:
     named = {f"pol_{n}": each for n, each in enumerate(definitions)}
@@ -74,6 +76,7 @@ def test_what_is_decided_over_a_history_is_what_a_plain_reading_of_every_policy_
             assert said(court, outcome) == expected(named, World(facts, before))
             if outcome.allowed:
                 before.append(Admitted(court.now, session, agent, upstream, tool, micros))
+        assert runner.run(replay_log(court.engine, TENANT, LAWS)) == []
 
 
 def opened(runner: asyncio.Runner) -> Court:
