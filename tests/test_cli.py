@@ -176,6 +176,7 @@ def test_a_narrow_key_does_only_what_it_may(server: CliServer, tmp_path: Path) -
             ("rate_limit", "max_per_minute=30", "per=agent"),
             {"type": "rate_limit", "max_per_minute": 30, "per": "agent"},
         ),
+        (("require_approval", "agents=a,b"), {"type": "require_approval", "agents": ["a", "b"]}),
         (("rate_limit", "max_per_minutes=30"), {"error": "invalid_policy"}),
         (("nonsense",), {"error": "invalid_policy"}),
     ],

@@ -16,7 +16,7 @@ from haldir.faces.cli.policy_code.testing import run_cases
 from haldir.faces.cli.remote import Json, Remote, speaks_rest
 from haldir.faces.cli.screen import plain, print_table
 
-LISTS = ("tools", "weekdays")  # Members that are lists even when only one thing is given.
+LISTS = ("agents", "tools", "weekdays")  # Members that are lists even when only one thing is given.
 
 # \b tells click to leave the lines as they are.
 EXAMPLES = """
