@@ -83,3 +83,16 @@ def test_what_cannot_be_compared_says_why(haldir: Haldir, person: Person) -> Non
     assert "Used by <code>call_" in used
     again = held(haldir, session, '{"text": "a", "amount": 11}')
     assert "The same arguments as in its previous call" in text(person.get(f"/approvals/{again}"))
+
+
+def test_arguments_that_were_erased_are_said_to_be(haldir: Haldir, person: Person) -> None:
+    session = shopper(haldir, "eraser")
+    approval_id = held(haldir, session, '{"text": "of a person", "amount": 11}')
+    person.send(f"/approvals/{approval_id}/approve")
+    call(haldir, session, '{"text": "of a person", "amount": 11}')
+    used_by = haldir.rest("GET", f"/v1/approvals/{approval_id}")["used_by"]
+    assert "of a person" in text(person.get(f"/approvals/{approval_id}"))
+    haldir.rest("DELETE", f"/v1/calls/{used_by}/payload")
+    page = text(person.get(f"/approvals/{approval_id}"))
+    assert "of a person" not in page
+    assert "The arguments were erased" in page

@@ -23,7 +23,11 @@ def asked(approval: ApprovalShown, *, brief: bool) -> tuple[list[Node], bool]:
         nodes.append(h("p", legible(approval.reason), class_="soft reason"))
     nodes.append(compared(approval, brief=brief))
     details = NOTHING if approval.effect == "payment" else bytes(approval.details)
-    complete = True
+    complete = approval.effect != "call" or details != NOTHING
+    if not complete:
+        nodes.append(
+            h("p", "The arguments were erased: nobody can see any more what this call does.", class_="told bad")
+        )
     for name, raw in (("Details" if asks else "Arguments", details), ("Parameters", bytes(approval.params))):
         if raw != NOTHING:
             text, is_all = _json(raw, brief=brief)
