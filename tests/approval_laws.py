@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from haldir.approvals.commands import AddApprovalRule, DecideApproval, RemoveApprovalRule, SetFourEyes
+from haldir.approvals.commands import AddApprovalRule, RemoveApprovalRule, SetFourEyes
 from haldir.approvals.holds import Held
 from haldir.approvals.model import TENANT_WIDE, Approval, PendingCount
 from haldir.gate.model import Session
@@ -14,7 +14,7 @@ from haldir.journal.command import Record
 from haldir.kernel import ids
 from haldir.kernel.clock import HOUR, SECOND
 from haldir.kernel.ids import OpId
-from haldir.operations.approval_commands import RequestApproval
+from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.call_commands import Admit
 from haldir.operations.commands import AnyCommand
 from haldir.operations.payment_commands import AuthorizePayment

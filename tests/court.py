@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from haldir.approvals.commands import AddApprovalRule, DecideApproval
+from haldir.approvals.commands import AddApprovalRule
 from haldir.approvals.model import RuleKind
 from haldir.gate.commands import CreateKey
 from haldir.journal.checkpoint import Signer
@@ -18,6 +18,7 @@ from haldir.journal.witness import NoWitness
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
+from haldir.operations.approval_commands import DecideApproval
 from haldir.operations.call_commands import Admit, Charge, Settle
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian

@@ -9,8 +9,6 @@ from court import Court, key_ref, told
 from haldir.approvals.commands import (
     RULES_MAX,
     AddApprovalRule,
-    ApprovalDecided,
-    DecideApproval,
     ExpireApproval,
     RemoveApprovalRule,
     RulesChanged,
@@ -23,7 +21,7 @@ from haldir.gate.commands import CreateAgent, RevokeKey, RevokeSession
 from haldir.journal.command import CredentialRef, Outcome
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget, Payment
-from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
 from haldir.operations.session_commands import OpenAgentSession
 from haldir.webhooks.commands import DisableWebhook, EnableWebhook, RegisterWebhook, RemoveWebhook, WebhookRegistered
 
@@ -402,6 +400,7 @@ def test_a_link_counts_for_as_long_as_its_webhook_and_the_key_that_made_it(court
     court.apply(DisableWebhook(op_id=court.op(), webhook_id=number))
     assert refusal(number) == ("link_ended", GONE)
     court.apply(EnableWebhook(op_id=court.op(), webhook_id=number))
+    court.key("another")
     court.apply(RevokeKey(op_id=court.op(), prefix="maker"))
     reason = "key:maker, which answers for the webhook that this link came by, was revoked."
     assert refusal(number) == ("link_ended", reason)

@@ -151,7 +151,8 @@ def test_a_key_mints_only_keys_no_broader_than_itself(court: Court) -> None:
 
 
 def test_nothing_is_decided_for_a_credential_once_it_is_revoked(court: Court) -> None:
-    make_key(court, "k", "*")
+    for name in ("k", "other"):
+        make_key(court, name, "*")
     court.session("a", limit_micros=10)
     assert court.pay("a", 1, asked_by=key_ref("k")).allowed
     assert court.apply(RevokeKey(op_id=court.op(), prefix="k")).allowed

@@ -41,7 +41,8 @@ ENDS: dict[str, tuple[CredentialRef, str]] = {
 def court(runner: asyncio.Runner) -> Court:
     """A court in which some credentials have just come to their ends."""
     court = Court(runner)
-    court.apply(CreateKey(op_id=court.op(), prefix="k", sha256="k", name="k", scopes=("*",)))
+    for name in ("k", "other"):
+        court.apply(CreateKey(op_id=court.op(), prefix=name, sha256=name, name=name, scopes=("*",)))
     court.apply(CreateAgent(op_id=court.op(), name="bot", sha256="bot", scopes=(), limit_micros=None, ttl_seconds=0))
     for name in ("a", "revoked"):
         court.session(name, "read")

@@ -97,7 +97,7 @@ def test_a_key_is_made_by_another_and_revoked_once(court: Court) -> None:
         ("key.create", "allowed", Subject()),
         ("key.create", "exists", Subject()),
     ]
-    key = ApiKey("hld_2", "sha2", "second", ("audit:read",), START)
+    key = ApiKey("hld_2", "sha2", "second", ("audit:read",), START, created_by="key:hld_1")
     assert court.row(ApiKey, "hld_2") == key
     assert court.row(Credential, "sha2") == Credential("sha2", "key", "hld_2")
     court.now = LATER
@@ -115,8 +115,9 @@ def test_how_held_calls_come_back_is_said_of_keys_and_agents_that_live(court: Co
         op_id=court.op(), name="bot", sha256="sha", scopes=(), limit_micros=None, ttl_seconds=0, held="input"
     )
     court.apply(agent)
+    court.key("another")
     court.apply(CreateKey(op_id=court.op(), prefix="hld_2", sha256="sha2", name="second", scopes=("*",), held="plain"))
-    key = ApiKey("hld_2", "sha2", "second", ("*",), START, held="plain")
+    key = ApiKey("hld_2", "sha2", "second", ("*",), START, held="plain", created_by="system:")
     bots = Agent("bot", "sha", (), None, 0, START, held="input", created_by="system:")
     assert [court.row(ApiKey, "hld_2"), court.row(Agent, "bot")] == [key, bots]
     changed = [

@@ -16,13 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
-from haldir.approvals.commands import (
-    AddApprovalRule,
-    DecideApproval,
-    ExpireApproval,
-    RemoveApprovalRule,
-    SetFourEyes,
-)
+from haldir.approvals.commands import AddApprovalRule, ExpireApproval, RemoveApprovalRule, SetFourEyes
 from haldir.gate.commands import (
     CreateAgent,
     CreateKey,
@@ -42,7 +36,7 @@ from haldir.journal.witness import NoWitness
 from haldir.kernel import ids
 from haldir.kernel.clock import DAY, SECOND, Micros
 from haldir.kernel.ids import OpId, TenantId
-from haldir.operations.approval_commands import RequestApproval
+from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand

@@ -581,6 +581,7 @@ class KeyShown(TypedDict):
     revoked: bool
     last_used: float | None
     held: Literal["auto", "plain", "stream", "input"]
+    created_by: str
 
 
 class KeysListed(TypedDict):

@@ -56,22 +56,28 @@ class CreateKey(Command, frozen=True, tag="key.create"):
             asker = rows.get(ApiKey, self.asked_by.id)
             if asker is None or not key_covers_all(asker.scopes, self.scopes):
                 return deny("insufficient_scope", "A key can only make keys that are no broader than itself.")
-        key = ApiKey(self.prefix, self.sha256, self.name, self.scopes, now, held=self.held)
+        maker = str(self.asked_by)
+        key = ApiKey(self.prefix, self.sha256, self.name, self.scopes, now, held=self.held, created_by=maker)
         return allow(key, Credential(self.sha256, "key", self.prefix))
 
 
 class RevokeKey(Command, frozen=True, tag="key.revoke"):
-    """End an API key. What it opened lives on until it is revoked itself."""
+    """End an API key, but not the last one that may make others. What it opened lives on until it is revoked itself."""
 
     prefix: str
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApiKey.at(self.prefix)
+        key = rows.peek(ApiKey, self.prefix)
+        if key is not None and key.administers:
+            yield ApiKey.everywhere()
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         key = rows.get(ApiKey, self.prefix)
         if key is None or key.revoked_at is not None:
             return deny("key_not_found", f"There is no key {self.prefix} to revoke.")
+        if key.administers and not any(each.administers for each in rows.all(ApiKey) if each.prefix != key.prefix):
+            return deny("last_admin", f"{key.prefix} is the last key that may make keys; without it nobody gets in.")
         return allow(key.but(revoked_at=now))
 
 

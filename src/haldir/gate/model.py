@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+from haldir.gate.scopes import ADMINISTERING, key_covers
 from haldir.kernel.clock import SECOND, Micros
 from haldir.storage.rows import Row, Table
 
@@ -30,6 +31,12 @@ class ApiKey(Row, frozen=True):
     created_at: Micros
     revoked_at: Micros | None = None
     held: HeldSetting = "auto"
+    created_by: str = ""  # The credential that made it, as `kind:id`; "" for a tenant's first key.
+
+    @property
+    def administers(self) -> bool:
+        """Tell whether it may make keys, and so give every power back that was lost."""
+        return self.revoked_at is None and key_covers(self.scopes, ADMINISTERING)
 
 
 class KeyUse(Row, frozen=True):

@@ -14,6 +14,7 @@ SCOPE_CHARS_MAX = 300  # execute:U:T with an upstream and a tool name of 128 cha
 RESOURCES = frozenset({"sessions", "vault", "audit", "payments", "webhooks", "proxy", "approvals", "payloads", "admin"})
 ACTIONS = frozenset({"read", "write", "*"})
 ASKING = "approvals:request"  # May ask for approvals, which whoever may decide them may as well.
+ADMINISTERING = "admin:write"  # May make keys, of every power that it has itself.
 IMPLIED_BY_WRITE = frozenset({"read", "request"})
 
 

@@ -53,6 +53,13 @@ class WorkingSet:
             raise NotLoaded(find)
         return [self.the(row_type, *key) for key in sorted(self._groups[find], key=repr)]
 
+    def all(self, row_type: type[R]) -> list[R]:
+        """Return all rows of a table, by key."""
+        find = row_type.everywhere()
+        if find not in self._groups:
+            raise NotLoaded(find)
+        return [self.the(row_type, *key) for key in sorted(self._groups[find], key=repr)]
+
     def missing(self, finds: Iterable[Find]) -> Iterator[Find]:
         """Yield those that were not loaded yet."""
         for find in finds:

@@ -23,6 +23,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "agent_revoked": RefusalKind(401, "This agent was revoked; an administrator can create another."),
     "agent_not_found": RefusalKind(404, "List the agents with GET /v1/agents."),
     "key_revoked": RefusalKind(401, "Use another API key, or have an administrator create one."),
+    "last_admin": RefusalKind(409, "Make another key with the scope admin:write first."),
     "key_not_found": RefusalKind(404, "List the keys with GET /v1/keys."),
     "idempotency_key_reused": RefusalKind(
         422, "Send a new Idempotency-Key with a new request, and the same body with the same one."

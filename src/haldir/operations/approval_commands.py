@@ -1,19 +1,26 @@
-"""The command by which a session (gate) asks a person (approvals) of its own accord."""
+"""The commands in which credentials (gate) and approvals meet: a session asks a person, and a person decides."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
+from haldir.approvals.commands import subject_of
 from haldir.approvals.holds import HELD_SECONDS, begun
-from haldir.approvals.model import NO_RULES, ApprovalRules, Asked
+from haldir.approvals.model import NO_RULES, Approval, ApprovalRules, ApprovalState, Asked, Vote
 from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.gate.liveness import chain_needs, foreign_refusal, openers, session_refusal
+from haldir.gate.makers import maker_needs, makers
 from haldir.gate.model import Session
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.storage.rows import Find
+
+NEVER_DECIDES = frozenset({"session", "agent"})  # Kinds of credentials that agents hold.
+
+Refusal = tuple[str, str]
 
 
 class ApprovalRequested(msgspec.Struct, frozen=True):
@@ -66,4 +73,88 @@ class RequestApproval(Command, frozen=True, tag="approval.request"):
             tool=self.tool,
             action=self.action,
             amount_micros=self.amount_micros,
+        )
+
+
+class ApprovalDecided(msgspec.Struct, frozen=True):
+    """How the approval stands now; while it is pending, `missing` more must approve."""
+
+    state: str
+    missing: int = 0
+
+
+class DecideApproval(Command, frozen=True, tag="approval.decide"):
+    """A person's word on what waits. The first denial counts, and as many approvals as the rule asks for.
+
+    A credential with the power of another (`answers_for`) has no say where that one has none, and no second vote. Where
+    it takes four eyes, a key is as little another's as the key that made it.
+    """
+
+    approval_id: str
+    verdict: Literal["approve", "deny"]
+    note_digest: str = ""
+    answers_for: str = ""
+
+    @property
+    def voter(self) -> str:
+        return self.answers_for or str(self.asked_by)
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        yield ApprovalRules.at()
+        yield Approval.at(self.approval_id)
+        yield from maker_needs(rows, self.voter)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        approval = rows.get(Approval, self.approval_id)
+        if approval is None:
+            return deny("approval_not_found", f"There is no approval {self.approval_id}.")
+        about = subject_of(approval)
+        if refusal := self._credential_refusal(rows, approval) or self._state_refusal(approval, now):
+            return deny(*refusal, about)
+        decided = self._decided(approval, now)
+        missing = approval.approvers - len(decided.votes) if decided.state == "pending" else 0
+        return allow(decided, about=about, result=ApprovalDecided(decided.state, missing))
+
+    def _credential_refusal(self, rows: WorkingSet, approval: Approval) -> Refusal | None:
+        if self.asked_by.kind in NEVER_DECIDES:
+            return "insufficient_scope", "A session or an agent cannot decide approvals."
+        rules = rows.get(ApprovalRules) or NO_RULES
+        if not (approval.four_eyes or rules.four_eyes):
+            return None
+        above, parties = makers(rows, self.voter), {approval.asked_by, *approval.openers}
+        if self.voter in parties:
+            return "four_eyes", f"{self.voter} asked for this or opened its session; somebody else must decide."
+        if above is None or not parties.isdisjoint(above):
+            return (
+                "four_eyes",
+                f"Who made {self.voter} asked for this or opened its session; somebody else must decide.",
+            )
+        return None
+
+    def _state_refusal(self, approval: Approval, now: Micros) -> Refusal | None:
+        match approval.status(now):
+            case "expired":
+                return "approval_expired", f"The approval {approval.id} has expired."
+            case "approved" | "denied":
+                return "approval_decided", f"{approval.decided_by} decided {approval.id} already: {approval.state}."
+            case "pending":
+                if self.verdict == "approve" and any(vote.voter == self.voter for vote in approval.votes):
+                    return "approval_decided", f"{self.voter} approved {approval.id} already; others must, too."
+        return None
+
+    def _decided(self, approval: Approval, now: Micros) -> Approval:
+        if self.verdict == "deny":
+            return self._closed(approval, "denied", now)
+        votes = (*approval.votes, Vote(str(self.asked_by), now, self.note_digest, self.answers_for, self.op_id))
+        if len(votes) < approval.approvers:
+            return approval.but(votes=votes)
+        return self._closed(approval.but(votes=votes), "approved", now)
+
+    def _closed(self, approval: Approval, state: ApprovalState, now: Micros) -> Approval:
+        return approval.but(
+            state=state,
+            decided_by=str(self.asked_by),
+            decided_at=now,
+            note_digest=self.note_digest,
+            decided_op=self.op_id,
         )

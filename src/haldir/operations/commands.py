@@ -2,13 +2,7 @@
 
 import msgspec
 
-from haldir.approvals.commands import (
-    AddApprovalRule,
-    DecideApproval,
-    ExpireApproval,
-    RemoveApprovalRule,
-    SetFourEyes,
-)
+from haldir.approvals.commands import AddApprovalRule, ExpireApproval, RemoveApprovalRule, SetFourEyes
 from haldir.approvals.model import Approval, ApprovalRules, Hold, PendingCount
 from haldir.gate.commands import (
     CreateAgent,
@@ -23,7 +17,7 @@ from haldir.gate.commands import (
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
 from haldir.ledger.model import Budget, Payment, Reservation
-from haldir.operations.approval_commands import RequestApproval
+from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
 from haldir.operations.credentials import credential_refusal

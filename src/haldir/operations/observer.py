@@ -5,7 +5,7 @@ It sees each decision over the rows as they were before it, and what it says sta
 
 from collections.abc import Iterable, Iterator
 
-from haldir.approvals.commands import DecideApproval, ExpireApproval
+from haldir.approvals.commands import ExpireApproval
 from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval
 from haldir.approvals.pending import has_begun, pending_needs, recounted
@@ -15,6 +15,7 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.ledger.model import Budget
 from haldir.ledger.thresholds import crossed_percent
+from haldir.operations.approval_commands import DecideApproval
 from haldir.operations.audit_commands import LogAction
 from haldir.operations.call_commands import Admit
 from haldir.operations.payment_commands import AuthorizePayment

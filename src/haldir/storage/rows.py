@@ -43,6 +43,11 @@ class Row(msgspec.Struct, frozen=True):
     def where(cls, column: str, value: Scalar) -> "Find":
         return Find(cls, (column,), (value,))
 
+    @classmethod
+    def everywhere(cls) -> "Find":
+        """Find all rows of a table: one that is small by nature."""
+        return Find(cls, (), ())
+
     def but(self, **changes: Any) -> Self:
         return msgspec.structs.replace(self, **changes)
 

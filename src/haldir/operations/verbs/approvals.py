@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from haldir.approvals.commands import ApprovalDecided, DecideApproval
 from haldir.approvals.holds import HELD_SECONDS
 from haldir.approvals.model import Approval
 from haldir.approvals.queries import pending_approvals as read_pending
@@ -13,7 +12,7 @@ from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
 from haldir.operations.acting import acting_session
-from haldir.operations.approval_commands import ApprovalRequested, RequestApproval
+from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
 from haldir.operations.approval_waiting import awaited
 from haldir.operations.approvals_shown import ApprovalShown, AskedWords, DeciderWords, shown_approvals
 from haldir.operations.caller import Caller

@@ -6,7 +6,7 @@ import msgspec
 
 from haldir.gate.commands import CreateKey, RevokeKey, SetKeyHeld
 from haldir.gate.model import ApiKey, HeldSetting, KeyUse
-from haldir.gate.scopes import parse_key_scopes
+from haldir.gate.scopes import ADMINISTERING, parse_key_scopes
 from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import Micros, unix_seconds
 from haldir.kernel.errors import InvalidPrefix, InvalidRequest, InvalidScope, NotFound, Refused, Unauthenticated
@@ -59,6 +59,7 @@ class KeyShown(msgspec.Struct, frozen=True):
     revoked: bool
     last_used: float | None = None
     held: HeldSetting = "auto"
+    created_by: str = ""
 
 
 class KeysListed(msgspec.Struct, frozen=True):
@@ -98,7 +99,7 @@ async def create_key(ctx: Context, caller: Caller | None, request: CreateKeyRequ
             raise InvalidRequest("the first key of a tenant is made without `held`; set it with the key", "held")
         made = await create_tenant(ctx, ctx.new_op(), request.name, request.name, scopes)
         return _created(made.key.reveal(), request.name, scopes)
-    await require_scope(ctx, caller, "admin:write", "create_key")
+    await require_scope(ctx, caller, ADMINISTERING, "create_key")
     op_id = ctx.new_op()
     key = ctx.keyring.mint("hld", op_id).reveal()
     command = CreateKey(
@@ -161,6 +162,7 @@ def _shown(row: ApiKey, last_used_at: Micros) -> KeyShown:
         row.revoked_at is not None,
         unix_seconds(last_used_at) if last_used_at else None,
         row.held,
+        row.created_by,
     )
 
 
@@ -227,6 +229,7 @@ OPERATIONS = (
         request=RevokeKeyRequest,
         response=KeyRevoked,
         run=revoke_key,
+        refusals=("last_admin",),
         tag="keys",
     ),
     Operation(
