@@ -1,10 +1,12 @@
 """What policies without end leave behind in the entry of a call: bounded, and nothing that matters is lost."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
+from court import Court
 from haldir.policy.bounds import HOLDS_MAX, LEFT_OPEN_BYTES_MAX, SHADOWS_MAX
 from haldir.policy.compile import compile_policies
 from haldir.policy.judgement import Judgement, Remark, Terms
@@ -38,13 +40,13 @@ def test_of_many_shadows_some_are_heard_and_the_rest_are_counted() -> None:
     sure = [rule("deny", more=',"mode":"shadow"')] * 20
     open_ones = [rule("deny", counting(60), ',"mode":"shadow"')] * 20
     found = judged(*sure, *open_ones)
-    assert (len(found.shadowed), len(found.pending)) == (9, 8)
-    assert found.shadowed[-1] == Remark("", "24 more policies in shadow mode are left out.")
+    assert (len(found.shadowed), len(found.pending)) == (SHADOWS_MAX // 2 + 1, SHADOWS_MAX // 2)
+    assert found.shadowed[-1] == Remark("", "32 more policies in shadow mode are left out.")
     assert [each.policy_id for each in found.shadowed[:2]] == ["pol_0000", "pol_0001"]
     assert not found.denied_by
     few = judged(*sure[: SHADOWS_MAX // 2], *open_ones[:2])
     assert (len(few.shadowed), len(few.pending)) == (SHADOWS_MAX // 2, 2)
-    assert judged(*sure).shadowed[-1] == Remark("", "12 more policies in shadow mode are left out.")
+    assert judged(*sure).shadowed[-1] == Remark("", "16 more policies in shadow mode are left out.")
 
 
 def test_what_one_shadow_leaves_open_is_never_too_much_for_an_entry() -> None:
@@ -79,3 +81,26 @@ def test_windows_without_end_deny_the_calls_that_would_be_measured_and_say_so() 
     found = judged(*[rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60 + at)}]}}') for at in range(900)])
     assert (found.denied_by, "make them fewer" in found.reason) == ("pol_0000", True)
     assert not judged(*[rule("deny", f'{{"all":[{{"tool":"x"}},{counting(60 + at)}]}}') for at in range(32)]).denied_by
+
+
+def test_windows_and_words_of_shadows_never_deny_what_is_enforced_beside_them(runner: asyncio.Runner) -> None:
+    """At the very bound of what is enforced, shadows without end change nothing, and the entry still fits."""
+    wide = ",".join(f'"{chr(97 + at) * 250}"' for at in range(15))
+    window = '{"calls":{"per":"session","within_seconds":%d,"tools":["pay",' + wide + ']},"gt":1}'
+    words = "\U0001f6d1" * 300
+
+    def spoken(effect: str, when: str, more: str = "") -> str:
+        return f'{{"type":"rule","effect":"{effect}","reason":"{words}","when":{when}{more}}}'
+
+    enforced = [spoken("deny", window % (60 + at)) for at in range(2)] + [spoken("hold", '{"tool":"pay"}')] * 9
+    shadows = [spoken("deny", window % (90 + at), ',"mode":"shadow"') for at in range(30)]
+    shadows += [spoken("deny", '{"tool":"pay"}', ',"mode":"shadow"')] * 30
+    alone, beside = judged(*enforced), judged(*enforced, *shadows)
+    assert (alone.denied_by, beside.denied_by) == ("", "")
+    assert len(msgspec.json.encode((alone.pending, alone.meters))) > LEFT_OPEN_BYTES_MAX * 3 // 4
+    court = Court(runner)
+    court.upstream("bank", "pay")
+    court.session("s", "execute")
+    judgement = msgspec.structs.replace(beside, epoch=0)
+    held = court.admit("s", "pay", upstream="bank", judgement=judgement, details_digest="sealed")
+    assert held.code == "approval_required"

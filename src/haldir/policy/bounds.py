@@ -6,23 +6,22 @@ import msgspec
 
 from haldir.policy.judgement import Holding, Judgement, Meter, Pending, Remark, Terms
 
-LEFT_OPEN_BYTES_MAX = 24 << 10  # Of 64 KiB that an entry may have.
+LEFT_OPEN_BYTES_MAX = 20 << 10  # Of 64 KiB that an entry may have.
 SHADOW_BYTES_MAX = (
     8 << 10
 )  # Of the same, for what policies in shadow mode leave open, and as much for what they measure.
-HOLDS_MAX = 16
-SHADOWS_MAX = 16
+HOLDS_MAX = 4  # One is named; the rest is for whoever reads the log.
+SHADOW_METERS_MAX = 16
+SHADOWS_MAX = 8  # What they say stands in an entry twice.
 
 
-def bounded(judgement: Judgement, measurer: str) -> Judgement:
-    """Return the judgement, or a denial if it leaves more open than an entry can hold.
+def bounded(judgement: Judgement, meters: Sequence[Meter], measurer: str) -> Judgement:
+    """Return the judgement, or a denial if policies that are enforced leave more open than an entry can hold.
 
-    `measurer`: the first policy that measures.
+    `meters` are theirs, `measurer` is the first policy that measures.
     """
-    if not judgement.pending and not judgement.meters:
-        return judgement
     open_ones = [each for each in judgement.pending if not each.shadow]
-    if _bytes(open_ones, judgement.meters) <= LEFT_OPEN_BYTES_MAX:
+    if (not open_ones and not meters) or _bytes(open_ones, meters) <= LEFT_OPEN_BYTES_MAX:
         return judgement
     named = open_ones[0].policy_id if open_ones else measurer
     reason = "The policies on this tool measure more than the entry of a call can hold; make them fewer."
@@ -52,7 +51,7 @@ def few_shadows(
 
 def few_meters(meters: Sequence[Meter]) -> tuple[Meter, ...]:
     """Return the meters that only policies in shadow mode ask for; of very many the first."""
-    kept = list(meters[:SHADOWS_MAX])
+    kept = list(meters[:SHADOW_METERS_MAX])
     while _bytes(kept) > SHADOW_BYTES_MAX:
         kept.pop()
     return tuple(kept)

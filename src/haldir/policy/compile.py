@@ -49,6 +49,7 @@ class _Concerned(NamedTuple):
     enforced: tuple[_Compiled, ...]
     shadows: tuple[_Compiled, ...]
     meters: tuple[Meter, ...]
+    shadow_meters: tuple[Meter, ...]  # Of which only shadows ask.
 
 
 @final
@@ -89,11 +90,11 @@ class PolicySet:
             pending=(*found.pending, *shadows),
             valid_until=found.valid_until,
             holds=few_holds(found.holds) if found.holds else (),
-            meters=concerned.meters,
+            meters=concerned.meters + concerned.shadow_meters,
             shadowed=shadowed,
             allowed_by=found.allowed_by,
         )
-        return bounded(judgement, self._measurer)
+        return bounded(judgement, concerned.meters, self._measurer)
 
     def certainly_denies(self, upstream: str, tool: str) -> bool:
         """Tell whether every call of this tool is forbidden, whatever it asks and whenever it comes."""
@@ -122,10 +123,8 @@ class PolicySet:
             known = self._known[upstream, tool] = self._sought(upstream, tool)
         return known
 
-    def _measured(self) -> Iterator[Meter]:
-        yield from self._meters
-        only = [meter for meter in self._shadow_meters if meter not in self._meters]
-        yield from few_meters(only)
+    def _only_by_shadows(self) -> Iterator[Meter]:
+        return (meter for meter in self._shadow_meters if meter not in self._meters)
 
     def _sought(self, upstream: str, tool: str) -> _Concerned:
         named = {place for key in keys_of(upstream, tool) for place in self._named.get(key, ())}
@@ -135,7 +134,8 @@ class PolicySet:
         return _Concerned(
             tuple(each for each in found if each.policy.mode == "enforce"),
             tuple(each for each in found if each.policy.mode == "shadow"),
-            tuple(meter for meter in self._measured() if measures(meter, upstream, tool)),
+            tuple(meter for meter in self._meters if measures(meter, upstream, tool)),
+            few_meters([meter for meter in self._only_by_shadows() if measures(meter, upstream, tool)]),
         )
 
 
