@@ -11,6 +11,7 @@ from haldir.journal.command import Outcome
 from haldir.kernel.clock import SECOND
 from haldir.operations.call_commands import Charge
 from haldir.operations.commands import LAWS
+from haldir.policy.bounds import SHADOWS_MAX
 from haldir.policy.compile import compile_policies
 from haldir.policy.facts import Facts
 from haldir.policy.parse import parse
@@ -32,9 +33,10 @@ asked = st.tuples(
     arguments,
     st.sampled_from([1, 500_000, 3_000_000, None]),
 )
+FEW = SHADOWS_MAX // 2  # So many shadows are all heard.
 shadow = st.just({"mode": "shadow"})
 counting = rules_on(counted, ("deny", "hold"), shadow)
-policies = st.lists(counting | rules_on(leaves | counted, ("deny", "hold"), shadow), min_size=2, max_size=6).flatmap(
+policies = st.lists(counting | rules_on(leaves | counted, ("deny", "hold"), shadow), min_size=2, max_size=FEW).flatmap(
     lambda drawn: st.lists(rules_on(counted, ("deny", "hold")) | requirements, max_size=1).map(
         lambda more: drawn + more
     )
