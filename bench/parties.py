@@ -96,7 +96,7 @@ def policies() -> list[dict[str, Any]]:
     window = {"type": "time_window", "start_hour": 0, "end_hour": 24, "weekdays": open_days}
     rate = {"type": "rate_limit", "max_per_minute": 1_000_000}
     return [
-        *({"type": "block_tool", "tool": f"bench.delete_{number}"} for number in range(6)),
+        *({"type": "block_tool", "tool": f"other.delete_{number}"} for number in range(6)),
         *({"type": "deny_list", "tools": [f"drop_{number}", f"truncate_{number}"]} for number in range(3)),
         *({"type": "allow_list", "tools": ["echo", f"tool_{number}"]} for number in range(3)),
         *({"type": "spend_limit", "max": 10 * number} for number in range(1, 4)),
