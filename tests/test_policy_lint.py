@@ -244,6 +244,7 @@ DENY_BUY = '{"type":"block_tool","tool":"buy"}'
         ((rule('{"agent":"a"}'), rule('{"agent":"a"}')), ["p1"]),
         ((rule('{"agent":"a*"}'), rule('{"agent":["ab","ac"]}')), ["p1"]),
         ((rule('{"agent":"a*"}'), rule('{"agent":["ab","b"]}')), []),
+        ((rule('{"agent":["b","a*"]}'), rule('{"agent":["ab","b"]}')), ["p1"]),
         ((rule('{"argument":"/x","gt":5}'), rule('{"argument":"/x","gt":10}')), ["p1"]),
         ((rule('{"argument":"/x","gt":10}'), rule('{"argument":"/x","gt":5}')), ["p0"]),
         ((rule('{"argument":"/x","gt":5}'), rule('{"argument":"/x","ge":5}')), ["p0"]),

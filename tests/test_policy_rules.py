@@ -6,7 +6,7 @@ import pytest
 
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Number
-from haldir.policy.compile import compile_policies
+from haldir.policy.compile import CONCERNED_MAX, compile_policies
 from haldir.policy.facts import Facts
 from haldir.policy.fields import InvalidPolicy
 from haldir.policy.judgement import (
@@ -69,6 +69,10 @@ def strikes(when: str, facts: Facts, effect: str = "deny") -> bool:
         ('{"tool":"*k.p*"}', True),
         ('{"tool":"*y*p*"}', False),
         ('{"tool":["x*","p*"]}', True),
+        ('{"any":[{"tool":"pay"},{"tool":"shop.read"}]}', True),
+        ('{"any":[{"tool":"read"},{"upstream":"bank"}]}', True),
+        ('{"any":[{"tool":"read"},{"upstream":"shop"}]}', False),
+        ('{"all":[{"tool":["pay","x"]},{"any":[{"tool":"pay"},{"agent":"y"}]}]}', True),
         ('{"upstream":"bank"}', True),
         ('{"upstream":"ban"}', False),
         ('{"upstream":["b*","shop"]}', True),
@@ -175,6 +179,8 @@ ARGUMENTS = """{"n":12.50,"big":1e300,"text":"Hello world","yes":true,"nothing":
         ('"/missing","exists":true', False),
         ('"/missing","exists":false', True),
         ('"/n","exists":false', False),
+        ('"/n/deeper","exists":true', False),
+        ('"/list/7","exists":true', False),
     ],
 )
 def test_what_is_asked_of_an_argument_and_what_becomes_of_it_when_it_cannot_be_told(
@@ -425,7 +431,11 @@ def test_callers_who_invent_names_without_end_are_judged_all_the_same() -> None:
     rules = only(rule('{"tool":"pay"}'))
     for number in range(5000):
         assert not rules.judge(asked(tool=f"tool_{number}")).denied_by
+        assert len(rules._known) <= CONCERNED_MAX
     assert rules.judge(asked()).denied_by
+    known = len(rules._known)
+    rules.judge(asked(tool="tool_4999"))
+    assert len(rules._known) == known > 1
 
 
 MANY = ",".join(f'"{number}"' for number in range(101))
