@@ -103,6 +103,10 @@ def _storable(row: Row) -> Row:
         changes[name] = max(1, changes[name])
     if "standing" in changes:
         changes["standing"] = min(changes["standing"], changes["last_id"])
+    if "until_epoch" in changes:
+        changes["until_epoch"] = max(changes["until_epoch"], changes["since_epoch"] + 1)
+    if "pending" in changes:
+        changes["pending"] = min(changes["pending"], changes["asked"])
     if "posted_micros" in changes:
         changes["posted_micros"] = min(changes["posted_micros"], changes["micros"])
     return row.but(**changes)

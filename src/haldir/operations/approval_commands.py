@@ -11,7 +11,6 @@ from haldir.approvals.model import NO_RULES, Approval, ApprovalRules, ApprovalSt
 from haldir.approvals.pending import pending_needs, pending_refusal
 from haldir.approvals.rules import Terms, terms_of
 from haldir.gate.liveness import chain_needs, foreign_refusal, openers, session_refusal
-from haldir.gate.makers import maker_needs, makers
 from haldir.gate.model import Session
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
@@ -86,8 +85,7 @@ class ApprovalDecided(msgspec.Struct, frozen=True):
 class DecideApproval(Command, frozen=True, tag="approval.decide"):
     """A person's word on what waits. The first denial counts, and as many approvals as the rule asks for.
 
-    A credential with the power of another (`answers_for`) has no say where that one has none, and no second vote. Where
-    it takes four eyes, a key is as little another's as the key that made it.
+    A credential with the power of another (`answers_for`) has no say where that one has none, and no second vote.
     """
 
     approval_id: str
@@ -102,7 +100,6 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApprovalRules.at()
         yield Approval.at(self.approval_id)
-        yield from maker_needs(rows, self.voter)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         approval = rows.get(Approval, self.approval_id)
@@ -119,16 +116,8 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
         if self.asked_by.kind in NEVER_DECIDES:
             return "insufficient_scope", "A session or an agent cannot decide approvals."
         rules = rows.get(ApprovalRules) or NO_RULES
-        if not (approval.four_eyes or rules.four_eyes):
-            return None
-        above, parties = makers(rows, self.voter), {approval.asked_by, *approval.openers}
-        if self.voter in parties:
+        if (approval.four_eyes or rules.four_eyes) and self.voter in (approval.asked_by, *approval.openers):
             return "four_eyes", f"{self.voter} asked for this or opened its session; somebody else must decide."
-        if above is None or not parties.isdisjoint(above):
-            return (
-                "four_eyes",
-                f"Who made {self.voter} asked for this or opened its session; somebody else must decide.",
-            )
         return None
 
     def _state_refusal(self, approval: Approval, now: Micros) -> Refusal | None:

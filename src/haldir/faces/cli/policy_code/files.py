@@ -19,6 +19,7 @@ class BadPolicyFile(SettingsError):
     """A file cannot be read as policies; the message begins with file, line and column."""
 
     code = "policy_file_invalid"
+    hint = "Correct the file at that place; docs/policies.md says what may stand in it."
 
     def __init__(self, where: str, message: str) -> None:
         HaldirError.__init__(self, f"{where}: {message}")
