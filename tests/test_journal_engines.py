@@ -28,6 +28,7 @@ from haldir.gate.commands import (
     SetKeyHeld,
 )
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
+from haldir.gate.visit_commands import BeginVisit, EndVisit
 from haldir.journal.checkpoint import verify_checkpoint
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome
 from haldir.journal.errors import Unstorable
@@ -195,6 +196,8 @@ class Story(RuleBasedStateMachine):
         self._ask(ErasePayload, call_id=posted)
         self._ask(ExpirePayloads, calls=(posted, voided))
         self._ask(ReplayPolicies, first=0, end=1)
+        self._ask(BeginVisit, CredentialRef("key", "hld_0"), visit_id="v")
+        self._ask(EndVisit, CredentialRef("key", "hld_0"), visit_id="v")
         self.time_passes(100)
         self._ask(Lapse, call_id=lost)
         self._ask(Resolve, CredentialRef("key", "hld_0"), call_id=lost, state="posted", amount_micros=2)

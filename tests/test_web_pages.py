@@ -203,6 +203,15 @@ def test_signing_out_takes_the_cookie_away_and_a_copy_of_it_is_worth_nothing(per
     assert person.get("/approvals").status == 303
 
 
+def test_signing_in_and_out_are_entries_that_name_the_key(haldir: Haldir, key: str) -> None:
+    person = Person(haldir)
+    person.sign_in(key)
+    person.send("/sign-out")
+    for kind in ("visit.begin", "visit.end"):
+        newest = haldir.rest("GET", f"/v1/audit?kind={kind}&limit=1")["entries"][0]
+        assert newest["details"]["asked_by"] == {"kind": "key", "id": key[:12]}
+
+
 def test_a_cookie_that_was_altered_is_none(person: Person) -> None:
     name, _, value = person.cookie.partition("=")
     for altered in ("", "x", value[:-6], value[:20] + ("A" if value[20] != "A" else "B") + value[21:], "A" * 5000, "é"):

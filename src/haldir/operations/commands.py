@@ -16,6 +16,7 @@ from haldir.gate.commands import (
 )
 from haldir.gate.model import Agent, ApiKey, Request, Session, Tenant
 from haldir.gate.request_commands import ForgetRequests, KeepAnswer, ReleaseRequest, ReserveRequest
+from haldir.gate.visit_commands import BeginVisit, EndVisit
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.audit_commands import LogAction
@@ -67,6 +68,8 @@ AnyCommand = (
     | RevokeAgent
     | SetAgentHeld
     | OpenAgentSession
+    | BeginVisit
+    | EndVisit
     | CreateSession
     | RevokeSession
     | AuthorizePayment

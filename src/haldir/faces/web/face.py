@@ -157,7 +157,7 @@ class WebFace:
             case ["sign-in"]:
                 return await self._signed_in(form, scope)
             case ["sign-out"]:
-                return self._signed_out(form, visitor)
+                return await self._signed_out(form, visitor)
             case ["approvals", approval_id, "approve" | "deny" as verdict]:
                 if visitor is None:
                     return see_other(_sign_in_for(f"{HOME}/{approval_id}"))
@@ -174,10 +174,10 @@ class WebFace:
             return page_reply(self._plain.sign_in(goes_to, _said(error)), _status(error), *_headers(error))
         return see_other(goes_to, self._visits.cookie(visit))
 
-    def _signed_out(self, form: dict[str, str], visitor: Visitor | None) -> WebReply:
+    async def _signed_out(self, form: dict[str, str], visitor: Visitor | None) -> WebReply:
         if visitor is not None:
             _require_own_form(form, visitor)
-            self._visits.end(visitor.visit)
+            await self._sign_in.end(visitor)
         return see_other("/sign-in", self._visits.no_cookie())
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:

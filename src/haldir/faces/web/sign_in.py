@@ -2,13 +2,15 @@
 
 from typing import final
 
-from haldir.faces.web.visits import Visit, Visits
+from haldir.faces.web.visits import Visit, Visitor, Visits
+from haldir.gate.visit_commands import BeginVisit, EndVisit
 from haldir.kernel.clock import MINUTE, SECOND, Clock
 from haldir.kernel.errors import Forbidden, RateLimited, Unauthenticated
 from haldir.kernel.ids import KEY_PREFIX_CHARS
 from haldir.operations.authenticate import authorize, identify
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
+from haldir.operations.outcomes import allowed
 
 FAILURES_PER_MINUTE = 10  # With keys of one prefix from one address: who types wrong does so three times.
 FAILERS_MAX = 10_000  # Addresses and prefixes counted in one minute; beyond that the first are forgotten.
@@ -23,7 +25,7 @@ class SignIn:
         self._failures = Failures(ctx.clock)
 
     async def visit(self, key: str, address: str) -> Visit:
-        """Return the visit that a key begins. Raises HaldirError; a key that is known and refused is recorded."""
+        """Return the visit that a key begins, recorded first. Raises HaldirError, recorded where the key is known."""
         failing = (address, key[:KEY_PREFIX_CHARS])
         self._failures.check(failing)
         try:
@@ -32,10 +34,20 @@ class SignIn:
                 reason = "A session token or an agent key cannot sign in: agents do not decide about themselves."
                 await self._ctx.refusals.record(caller, "sign_in", "insufficient_scope", reason)
                 raise Forbidden(reason)
-            return self._visits.begun(await authorize(self._ctx, caller, self._first_verb))
+            visit = self._visits.begun(await authorize(self._ctx, caller, self._first_verb))
         except Unauthenticated:
             self._failures.count(failing)
             raise
+        begin = BeginVisit(op_id=self._ctx.new_op(), asked_by=caller.credential, visit_id=visit.id)
+        await allowed(self._ctx, caller.tenant, begin)
+        return visit
+
+    async def end(self, visitor: Visitor) -> None:
+        """End a visit, and record it. Raises Unavailable if it could not be recorded; it is over all the same."""
+        self._visits.end(visitor.visit)
+        caller = visitor.caller
+        end = EndVisit(op_id=self._ctx.new_op(), asked_by=caller.credential, visit_id=visitor.visit.id)
+        await allowed(self._ctx, caller.tenant, end)
 
 
 class Failures:
