@@ -19,6 +19,7 @@ from haldir.approvals.model import Approval, ApprovalRule, ApprovalRules, Asked,
 from haldir.approvals.rules import holds, terms_of
 from haldir.gate.commands import CreateAgent, RevokeKey, RevokeSession
 from haldir.journal.command import CredentialRef, Outcome
+from haldir.kernel import ids
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget, Payment
 from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
@@ -112,6 +113,38 @@ def test_a_held_payment_spends_and_sets_aside_nothing_and_says_what_it_waits_for
     assert (approval.created_at, approval.expires_at) == (court.now, court.now + LIFE)
     assert [(row.spent_micros, row.reserved_micros) for row in court.rows(Budget)] == [(0, 0)]
     assert court.rows(Payment) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "at_the_end"),
+    [
+        ("pending", "pending", "expired"),
+        ("approved", "approved", "expired"),
+        ("used", "approved", "approved"),
+        ("denied", "denied", "denied"),
+        ("expired", "expired", "expired"),
+    ],
+)
+def test_what_is_not_used_in_time_has_expired_at_that_very_instant(
+    court: Court, state: Any, before: str, at_the_end: str
+) -> None:
+    approval = the(court, approval_of(pay(court))).but(state=state)
+    assert approval.status(approval.expires_at - 1) == before
+    assert approval.status(approval.expires_at) == at_the_end
+
+
+def test_a_request_without_a_price_waits_with_none(court: Court) -> None:
+    court.hold_rule("all")
+    assert the(court, approval_of(pay(court, 0))).amount_micros == 0
+
+
+def test_an_approval_that_another_takes_the_place_of_says_by_which_entry(court: Court) -> None:
+    first = approval_of(pay(court))
+    court.hold_rule("all")
+    outcome = pay(court)
+    second = approval_of(outcome)
+    assert (the(court, first).state, the(court, first).expired_op) == ("expired", ids.op_of("apr", second))
+    assert (the(court, second).state, the(court, second).expired_op) == ("pending", "")
 
 
 def test_what_is_denied_anyway_is_not_held(court: Court) -> None:

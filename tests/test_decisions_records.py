@@ -18,6 +18,7 @@ from haldir.gate.commands import (
     SetKeyHeld,
 )
 from haldir.gate.model import Agent, ApiKey, Session, Tenant
+from haldir.gate.visit_commands import BeginVisit, EndVisit
 from haldir.journal.command import CredentialRef, Outcome, Subject
 from haldir.kernel import canonical
 from haldir.kernel.clock import MINUTE, SECOND
@@ -498,3 +499,10 @@ def test_of_an_endpoints_secrets_two_are_kept_and_none_outlives_it(court: Court)
     assert rotated("three") == {"url", "two", "three"}
     assert court.apply(RemoveWebhook(op_id=court.op(), webhook_id=1)).allowed
     assert court.rows(Part) == []
+
+
+@pytest.mark.parametrize(("command", "kind"), [(BeginVisit, "visit.begin"), (EndVisit, "visit.end")])
+def test_who_signs_in_or_out_is_an_entry_and_changes_nothing(court: Court, command: Any, kind: str) -> None:
+    by = court.key("hld_1")
+    outcome = court.apply(command(op_id=court.op(), asked_by=by, visit_id="v"))
+    assert left(court, outcome) == (kind, "allowed", Subject())

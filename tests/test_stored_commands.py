@@ -11,15 +11,15 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from haldir.journal.command import Record
-from haldir.operations.commands import AnyCommand
+from haldir.operations.commands import ROW_TYPES, AnyCommand
 
 STORED = Path(__file__).with_name("stored_commands.txt")
 
 
 def spelled() -> str:
-    """Return every struct that an entry may hold: its tag, its fields, what those mean that are left out."""
+    """Return every struct that an entry or a row may hold: its tag, its fields, what those mean that are left out."""
     found: dict[type[msgspec.Struct], None] = {}
-    for struct in (Record, *get_args(AnyCommand)):
+    for struct in (Record, *get_args(AnyCommand), *ROW_TYPES):
         _gather(struct, found)
     blocks = sorted("\n".join(_lines_of(struct)) for struct in found)
     return "\n".join(blocks) + "\n"
@@ -45,7 +45,9 @@ def _structs_in(hint: Any) -> Iterator[type[msgspec.Struct]]:
 def _lines_of(struct: type[msgspec.Struct]) -> Iterator[str]:
     tag = struct.__struct_config__.tag
     listed = " listed" if getattr(struct, "LISTED", False) else ""
-    yield f"{tag or struct.__name__}{listed}"
+    sparing = " without defaults" if struct.__struct_config__.omit_defaults else ""
+    strict = " strict" if struct.__struct_config__.forbid_unknown_fields else ""
+    yield f"{tag or struct.__name__}{listed}{sparing}{strict}"
     for field in msgspec.structs.fields(struct):
         if field.default is not msgspec.NODEFAULT:
             default = field.default
