@@ -213,3 +213,12 @@ def test_an_approval_that_ran_out_takes_no_other_ones_hold_with_it(court: Court)
     assert second != first
     court.apply(ExpireApproval(op_id=court.op(), approval_id=first))
     assert held(call(court)) == Held(second, again=True)
+
+
+@pytest.mark.parametrize(("asked", "again"), [("", "answers"), ("answers", ""), ("answers", "others")])
+def test_what_comes_beside_the_arguments_is_part_of_the_call(court: Court, asked: str, again: str) -> None:
+    court.hold_rule("all")
+    first = held(call(court, beside_digest=asked))
+    assert court.decide(first.approval_id).allowed
+    assert held(call(court, beside_digest=again)).approval_id != first.approval_id
+    assert call(court, beside_digest=asked).allowed

@@ -325,3 +325,12 @@ def test_a_rate_in_shadow_mode_counts_what_it_would_have_let_through(court: Cour
     assert [each.allowed for each in outcomes] == [True] * 4
     assert [bool(remarks(court, each)) for each in outcomes] == [False, False, True, True]
     assert court.rows(RateWindow) == [RateWindow("pol_r", "session:a", ((court.now // SECOND, 2),))]
+
+
+def test_of_several_that_may_strike_any_one_does(court: Court) -> None:
+    wide = Pending("pol_w", "Wide.", RateAbove("pol_w", "session", 100))
+    narrow = Pending("pol_n", "Narrow.", RateAbove("pol_n", "session", 1))
+    for judgement in (left_open(wide, narrow), left_open(narrow, wide)):
+        assert call(court, judgement, "c").allowed is (judgement == left_open(wide, narrow))
+    refused = call(court, left_open(wide, narrow), "c")
+    assert (refused.code, refused.reason.startswith("Narrow.")) == ("rate_exceeded", True)

@@ -15,6 +15,7 @@ from haldir.operations.payload_commands import (
     ReadPayload,
     ReplayPolicies,
     call_of,
+    is_payload,
     part_name,
     parts_of,
 )
@@ -126,3 +127,9 @@ def test_a_call_is_named_by_its_op_id_and_leads_back_to_it() -> None:
     assert ids.op_of_call(call_id) == op_id
     assert ids.op_of_call(call_id[:-1] + chr(ord(call_id[-1]) + 1)) is None
     assert ids.op_of_call(ids.session_id(op_id)) is None
+
+
+def test_a_payload_is_told_from_other_parts_by_its_name() -> None:
+    assert all(map(is_payload, parts_of("call_1")))
+    assert not is_payload("a" * 64)
+    assert not is_payload("hmac-sha256:ab_cd")

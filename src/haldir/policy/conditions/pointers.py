@@ -1,5 +1,6 @@
 """JSON pointers (RFC 6901) into arguments; in those of a sum, `*` stands for every item of a list."""
 
+import re
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,8 @@ MISSING = Missing()
 
 Steps = tuple[str, ...]
 
+_STRAY_TILDE = re.compile("~(?![01])")
+
 
 def read_pointer(fields: Fields, name: str) -> str:
     """Take a pointer: empty for all arguments, or steps that each begin with a slash."""
@@ -31,7 +34,7 @@ def read_pointer(fields: Fields, name: str) -> str:
         raise InvalidPolicy(f"A JSON pointer begins with a slash: {('/' + value)[:POINTER_CHARS_MAX]!r}.", at)
     if len(value) > POINTER_CHARS_MAX or value.count("/") > STEPS_MAX:
         raise InvalidPolicy(f"A pointer has at most {POINTER_CHARS_MAX} characters and {STEPS_MAX} steps.", at)
-    if "~" in value.replace("~0", "").replace("~1", ""):
+    if _STRAY_TILDE.search(value):
         raise InvalidPolicy("In a JSON pointer `~` stands only in `~0` (for `~`) and `~1` (for `/`).", at)
     return value
 
