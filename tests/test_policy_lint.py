@@ -222,6 +222,7 @@ def needless(*texts: str) -> list[str]:
 
 
 DENY_BUY = '{"type":"block_tool","tool":"buy"}'
+ALL = '{"type":"rule","effect":"deny","reason":"No."}'
 
 
 @pytest.mark.parametrize(
@@ -289,6 +290,35 @@ DENY_BUY = '{"type":"block_tool","tool":"buy"}'
             [],
         ),
         ((rule('{"tool":"buy"}'), rule('{"tool":"shop.buy"}'), rule('{"tool":["buy"]}')), ["p1", "p2"]),
+        ((rule('{"tool":"buy"}'), rule('{"any":[{"agent":"a"},{"tool":"buy"}]}')), ["p0"]),
+        ((rule('{"any":[{"upstream":"shop"},{"tool":"buy"}]}'), rule('{"upstream":"shop"}')), ["p1"]),
+        ((ALL, '{"type":"rate_limit","max_per_minute":6}'), []),
+        ((DENY_BUY, '{"type":"require_approval","tools":["buy"],"approvers":2}'), ["p1"]),
+        ((ALL, ALL), ["p1"]),
+        ((ALL, DENY_BUY), ["p1"]),
+        (('{"type":"rate_limit","max_per_minute":6}', '{"type":"rate_limit","max_per_minute":5}'), ["p0"]),
+        (('{"type":"rate_limit","max_per_minute":5}', '{"type":"rate_limit","max_per_minute":5}'), ["p1"]),
+        ((DENY_BUY, '{"type":"allow_list","tools":["buy"]}'), []),
+        (('{"type":"allow_list","tools":["buy"]}', '{"type":"allow_list","tools":["buy"]}'), ["p1"]),
+        ((rule('{"upstream":"sh*"}'), rule('{"upstream":"shop"}')), ["p1"]),
+        ((rule('{"sum":"/x","gt":5}'), rule('{"argument":"/x","gt":6}')), []),
+        (
+            (
+                rule('{"calls":{"per":"agent","within_seconds":60},"gt":6}'),
+                rule('{"calls":{"per":"agent","within_seconds":60},"gt":5}'),
+            ),
+            ["p0"],
+        ),
+        ((rule('{"spend":{"per":"call"},"gt":5}'), rule('{"calls":{"per":"agent","within_seconds":60},"gt":6}')), []),
+        ((rule('{"calls":{"per":"agent","within_seconds":60},"gt":6}'), rule('{"spend":{"per":"call"},"gt":5}')), []),
+        ((rule('{"tool":"buy*"}'), rule('{"tool":"shop.buyer"}')), ["p1"]),
+        ((rule('{"tool":"find"}'), rule('{"tool":"shop.buy"}')), []),
+        ((rule('{"tool":"c"}'), rule('{"tool":"a.b.c"}')), []),
+        ((rule('{"tool":"b*"}'), rule('{"tool":"shop.b*"}')), []),
+        ((rule('{"argument":"/x","gt":5}'), rule('{"argument":"/x","eq":6}')), []),
+        ((rule('{"argument":"/x","lt":5}'), rule('{"argument":"/x","le":4}')), ["p1"]),
+        ((rule('{"argument":"/x","gt":6,"lt":9}'), rule('{"argument":"/x","gt":7}')), []),
+        ((rule('{"argument":"/x","lt":5}'), rule('{"argument":"/x","le":5}')), ["p0"]),
     ],
 )
 def test_a_policy_that_another_makes_needless_is_found(texts: tuple[str, ...], found: list[str]) -> None:
