@@ -37,6 +37,8 @@ def print_approval(approval: Json) -> None:
             click.echo(_title(approval, name))
             for line in _spread(approval[name]):
                 click.echo(f"  {plain(line)}")
+    if approval["effect"] == "call" and approval["details"] is None:
+        click.echo("The arguments were erased: nobody can see any more what this call does.")
     for line in _news(approval):
         click.echo(plain(line))
 

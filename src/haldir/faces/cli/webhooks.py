@@ -29,7 +29,7 @@ def webhooks() -> None:
 def register(remote: Remote, address: str, *, email: str, name: str, events: str, form: str, links: bool) -> None:
     """Have events sent to URL from here on: for programs (haldir), or for people in Slack or Teams; or by --email."""
     if bool(address) == bool(email):
-        raise click.UsageError("Give a URL, or --email ADDRESS.")
+        raise click.UsageError("Give a URL or --email ADDRESS: one of them.")
     wanted = [each.strip() for each in events.split(",") if each.strip()]
     body = {"url": address, "email": email, "name": name, "events": wanted, "format": form, "links": links}
     remote.show(remote.post("/v1/webhooks", body), _print_made)
