@@ -221,6 +221,7 @@ def needless(*texts: str) -> list[str]:
     return [each.policy for each in lint(definitions, CATALOGUE) if each.pointer == "" and each.severity == "warning"]
 
 
+LEVELS = 14  # Of the sixteen that a condition may have.
 DENY_BUY = '{"type":"block_tool","tool":"buy"}'
 ALL = '{"type":"rule","effect":"deny","reason":"No."}'
 
@@ -391,3 +392,16 @@ def test_the_linter_ends_and_speaks_only_of_what_it_was_given(drawn: list[dict[s
 
 def test_a_policy_in_doubt_is_not_called_needless() -> None:
     assert list(shadowed([("a", policy(DENY_BUY)), ("b", policy('{"type":"spend_limit","max":1}'))], None)) == []
+
+
+def test_conditions_that_are_nested_in_each_other_are_compared_once_each() -> None:
+    """Each level asks about the one below by several ways: sixteen of them are a billion, taken one by one."""
+    definitions: list[tuple[str, Any]] = []
+    for name, group in (("one", "all"), ("other", "any")):
+        when: Any = {"argument": f"/{name}", "exists": True}
+        for depth in range(LEVELS):
+            inner = {"argument": f"/{name}{depth}", "exists": True}
+            when = {group: [when, inner]}
+        rule = {"type": "rule", "effect": "deny", "reason": "No.", "when": when}
+        definitions.append((name, strict_json.decode(strict_json.encode(rule))))
+    assert [each.policy for each in lint(definitions, CATALOGUE) if each.severity == "error"] == []

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from haldir.operations.policy_changes import PATTERNS_MAX
+from haldir.policy.lint import METERS_MAX
 from harness.databases import fresh_database
 from harness.haldir import Haldir
 from harness.threads import running_haldir
@@ -34,6 +36,20 @@ STANDING = [
 ]
 CANDIDATE = [
     {"name": "no-x", "type": "rule", "effect": "deny", "reason": "No x.", "when": {"argument": "/text", "eq": "x"}}
+]
+
+
+def named(number: int, when: Any) -> dict[str, Any]:
+    return {"name": f"p{number}", "type": "rule", "effect": "deny", "reason": "No.", "when": when}
+
+
+MANY_WINDOWS = [
+    named(seconds, {"calls": {"per": "agent", "within_seconds": seconds}, "gt": 5})
+    for seconds in range(1, METERS_MAX + 2)
+]
+MANY_PATTERNS = [
+    named(number, {"any": [{"argument": "/a", "matches": f"x{number}y{each}"} for each in range(50)]})
+    for number in range(PATTERNS_MAX // 50 + 1)
 ]
 
 
@@ -131,6 +147,17 @@ def test_calls_whose_arguments_are_gone_are_listed_unless_nobody_asks_for_them(h
     assert (found["flips"][0]["call_id"], found["not_replayed"]) == (erased, [])
 
 
+def test_a_secret_in_arguments_cannot_be_guessed_by_asking_which_calls_match(haldir: Haldir) -> None:
+    haldir.rest("POST", "/v1/secrets", {"name": "STRIPE", "value": "sk_live_4711"})
+    asked(haldir, haldir.session("execute"), "pay with sk_live_4711", "pay with nothing")
+    holding = haldir.calls("posted")[1]["call_id"]
+    for guess in ("sk_live_4", "sk_live_5"):
+        when = {"argument": "/text", "matches": f"pay with {guess}"}
+        found = replayed(haldir, [{"name": "g", "type": "rule", "effect": "deny", "reason": "No.", "when": when}])
+        assert [(lack["call_id"], lack["why"]) for lack in found["not_replayed"]] == [(holding, "secret")]
+        assert (found["replayed"], found["flips"]) == (1, [])
+
+
 def test_a_replay_is_recorded_and_for_those_who_may_see_arguments(haldir: Haldir) -> None:
     asked(haldir, haldir.session("execute"), "x")
     replayed(haldir)
@@ -144,13 +171,15 @@ def test_a_replay_is_recorded_and_for_those_who_may_see_arguments(haldir: Haldir
     ("members", "field"),
     [
         ({"policies": [{"name": "x", "type": "block_tool"}]}, "/policies/0/tool"),
+        ({"policies": MANY_WINDOWS}, "/policies"),
+        ({"policies": MANY_PATTERNS}, "/policies"),
         ({"cursor": "1"}, "cursor"),
         ({"cursor": "9" * 60}, "cursor"),
         ({"limit": 0}, "limit"),
         ({"limit": 5001}, "limit"),
         ({"since": "soon"}, "since"),
     ],
-    ids=str,
+    ids=("kind", "windows", "patterns", "cursor", "long_cursor", "none", "many", "since"),
 )
 def test_what_cannot_be_replayed_is_refused_by_name(haldir: Haldir, members: Any, field: str) -> None:
     answer = haldir.post("/v1/proxy/policies/replay", {"since": 0, **members})
@@ -176,3 +205,10 @@ def test_the_command_line_tells_of_flips_and_of_what_it_could_not_replay(haldir:
     assert second in said
     assert json.loads(ran(str(file), "--json"))["flips"][0]["call_id"] == first
     assert "1 calls replayed, 0 would" in ran("--since", "2020-01-01")
+
+
+def test_a_set_with_too_many_patterns_is_refused_by_every_door(haldir: Haldir) -> None:
+    for method, path in (("PUT", "/v1/proxy/policies"), ("POST", "/v1/proxy/policies/lint")):
+        answer = haldir.ask(method, path, {"policies": MANY_PATTERNS})
+        assert (answer.status, answer.body["code"]) == (400, "invalid_policy")
+        assert f"{PATTERNS_MAX} are the most" in answer.body["error"]

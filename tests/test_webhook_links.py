@@ -296,6 +296,10 @@ def test_a_link_ends_with_its_webhook_and_with_the_key_that_made_it(
 
     haldir.rest("POST", f"/v1/webhooks/{number}/disable")
     assert ended()
+    writer = new_key(haldir, "webhooks:write")
+    refused = haldir.post(f"/v1/webhooks/{number}/enable", key=writer)
+    assert (refused.status, refused.body["required"]) == (403, "approvals:write")
+    assert ended()
     haldir.rest("POST", f"/v1/webhooks/{number}/enable")
     assert visitor.get(approve).status == 200
     haldir.rest("DELETE", f"/v1/keys/{maker[:12]}")

@@ -907,7 +907,10 @@ class AsyncMethods:
         return answer
 
     async def enable_webhook(self, webhook_id: int, *, idempotency_key: str | None = None) -> types.WebhookSwitchedTo:
-        """Have a disabled endpoint hear again, from here on; what it missed can be replayed."""
+        """Have a disabled endpoint hear again, from here on; what it missed can be replayed.
+
+        Where its messages have links that decide, that hands out the power to decide, as registering it did.
+        """
         answer: types.WebhookSwitchedTo = await self._ask(
             writing("POST", f"/v1/webhooks/{segment(webhook_id)}/enable", given(), idempotency_key, once=True)
         )

@@ -17,6 +17,7 @@ from haldir.vault.tenant_keys import TenantKeys
 
 NAME = "name"
 POLICIES_MAX = 1000  # Of a tenant that states them as a set; more than a person keeps in view.
+PATTERNS_MAX = 200  # Of one set: compiled they fill some ten megabytes.
 NAME_CHARS_MAX = 64
 RESERVED = "pol_"  # What policies without a name are called by.
 CHANGE_BYTES_MAX = 48 << 10  # Names and kinds in one command: its entry must stay under 64 KiB.
@@ -44,6 +45,7 @@ def named_policies(definitions: Sequence[dict[str, Any]]) -> dict[str, Policy]:
     """Return the policies by their names, each its own. Raises InvalidPolicy with a pointer that begins at the list."""
     if len(definitions) > POLICIES_MAX:
         raise InvalidPolicy(f"These are {len(definitions)} policies; {POLICIES_MAX} are the most.", "")
+    check_patterns(definitions)
     found: dict[str, Policy] = {}
     for place, definition in enumerate(definitions):
         try:
@@ -54,6 +56,22 @@ def named_policies(definitions: Sequence[dict[str, Any]]) -> dict[str, Policy]:
             raise InvalidPolicy(f"Two policies are named {name!r}.", pointer(place, NAME))
         found[name] = policy
     return found
+
+
+def check_patterns(definitions: Sequence[dict[str, Any]]) -> None:
+    """Refuse more patterns than are worth their memory, before one is compiled. Raises InvalidPolicy."""
+    patterns = sum(map(_patterns_in, definitions))
+    if patterns > PATTERNS_MAX:
+        raise InvalidPolicy(f"These policies have {patterns} patterns (`matches`); {PATTERNS_MAX} are the most.", "")
+
+
+def _patterns_in(value: Any) -> int:
+    match value:
+        case dict():
+            return ("matches" in value) + sum(map(_patterns_in, value.values()))
+        case list() | tuple():
+            return sum(map(_patterns_in, value))
+    return 0
 
 
 def named_policy(definition: dict[str, Any]) -> tuple[str, Policy]:

@@ -8,7 +8,7 @@ from haldir.kernel import strict_json
 from haldir.kernel.ids import TenantId
 from haldir.operations.books import KnownUpstream
 from haldir.operations.context import Context
-from haldir.operations.policy_changes import NAME, RESERVED, split_name
+from haldir.operations.policy_changes import NAME, RESERVED, check_patterns, split_name
 from haldir.operations.upstreams import discover, upstreams_of
 from haldir.policy.fields import InvalidPolicy, pointer
 from haldir.policy.lint import Catalogue, Definition, Finding, Schemas, Severity, lint
@@ -30,8 +30,9 @@ async def lint_definitions(
 ) -> list[Finding]:
     """Return what is wrong or odd with definitions that are to stand together, each with the name it goes by.
 
-    With `only`, what is to be said of these.
+    With `only`, what is to be said of these. Raises InvalidPolicy for more patterns than one set may have.
     """
+    check_patterns([definition for _, definition in definitions])
     known = await upstreams_of(ctx, tenant)
     schemas = await asyncio.gather(*(_schemas(ctx, tenant, each) for each in known.values()))
     catalogue = Catalogue(dict(zip(known, schemas, strict=True)))

@@ -13,11 +13,13 @@ from haldir.operations.context import Context
 from haldir.operations.policy_replay import GoneArguments
 from haldir.operations.recorded_call import RecordedCall, recorded_call
 from haldir.operations.sealed_parts import opened_parts
+from haldir.operations.secret_masks import SecretMasks
 from haldir.watch.filter import EntryFilter, Span
 from haldir.watch.queries import find_entries
 
 READ_AT_ONCE = 256  # Entries: a megabyte or two.
 OPENED_AT_ONCE = 32  # Arguments: each may have three megabytes.
+Lack = Literal["", "erased", "not_kept", "secret"]
 CALLS = EntryFilter(kind="call.admit")
 
 
@@ -27,7 +29,7 @@ class Recollection(msgspec.Struct, frozen=True):
     call: RecordedCall
     scopes: tuple[str, ...]
     arguments: dict[str, Any]
-    lack: Literal["", "erased", "not_kept"] = ""
+    lack: Lack = ""
 
 
 async def read_calls(ctx: Context, tenant: TenantId, span: Span) -> tuple[list[RecordedCall], Span | None]:
@@ -36,22 +38,31 @@ async def read_calls(ctx: Context, tenant: TenantId, span: Span) -> tuple[list[R
     return [recorded_call(each.index, each.record) for each in page.entries], page.rest
 
 
-async def recollect(ctx: Context, tenant: TenantId, calls: Sequence[RecordedCall]) -> list[Recollection]:
-    """Return calls as whoever judged them saw them. Bounded by OPENED_AT_ONCE, for all is held at once."""
+async def recollect(
+    ctx: Context, tenant: TenantId, calls: Sequence[RecordedCall], masks: SecretMasks
+) -> list[Recollection]:
+    """Return calls as whoever judged them saw them, but those whose arguments hold a secret without arguments.
+
+    Else whoever asks which calls meet a condition could guess a secret, a character at a time. Bounded by
+    OPENED_AT_ONCE, for all is held at once.
+    """
     assert len(calls) <= OPENED_AT_ONCE
     parts = await argument_parts(ctx, tenant, calls)
     opened = await opened_parts(ctx, tenant, parts)
+    shown = await masks.over_json(opened)
     scopes = await _scopes(ctx, tenant, calls)
-    return [_recollected(call, part, opened, scopes) for call, part in zip(calls, parts, strict=True)]
+    return [
+        Recollection(call, scopes.get(call.admit.session_id, ()), *_arguments(part, opened, shown))
+        for call, part in zip(calls, parts, strict=True)
+    ]
 
 
-def _recollected(
-    call: RecordedCall, part: str, opened: dict[str, bytes], scopes: dict[str, tuple[str, ...]]
-) -> Recollection:
-    granted = scopes.get(call.admit.session_id, ())
-    if part in opened:
-        return Recollection(call, granted, strict_json.decode(opened[part]))
-    return Recollection(call, granted, GoneArguments(), "erased" if part else "not_kept")
+def _arguments(part: str, opened: dict[str, bytes], shown: dict[str, bytes]) -> tuple[dict[str, Any], Lack]:
+    if part not in opened:
+        return GoneArguments(), "erased" if part else "not_kept"
+    arguments = strict_json.decode(opened[part])
+    unmasked = shown[part] == opened[part] or strict_json.decode(shown[part]) == arguments
+    return (arguments, "") if unmasked else (GoneArguments(), "secret")
 
 
 async def argument_parts(ctx: Context, tenant: TenantId, calls: Sequence[RecordedCall]) -> list[str]:

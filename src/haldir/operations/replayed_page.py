@@ -1,5 +1,6 @@
 """One page of a replay: what a candidate makes of recorded calls, as many as one request may ask for."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -10,6 +11,7 @@ from haldir.operations.context import Context
 from haldir.operations.policy_replay import ArgumentsGone, Replay, Ruled, reach_of
 from haldir.operations.recorded_call import RecordedCall
 from haldir.operations.recorded_calls import OPENED_AT_ONCE, Recollection, read_calls, recollect
+from haldir.operations.secret_masks import SecretMasks
 from haldir.policy.policy import Policy
 from haldir.watch.filter import Span
 from haldir.watch.queries import first_index_at
@@ -50,9 +52,10 @@ async def replayed_page(
     if not calls:
         return page.done(None)
     await _count_before(ctx, tenant, page.replay, calls[0], reach_of([policy for _, policy in candidate]))
+    masks = SecretMasks(ctx, tenant)
     while True:
         for some in _in_portions(calls):
-            for each in await recollect(ctx, tenant, some):
+            for each in await recollect(ctx, tenant, some, masks):
                 if page.is_full:
                     return page.done(Span(each.call.index, span.end))
                 page.take(each)
@@ -124,8 +127,10 @@ async def _count_before(ctx: Context, tenant: TenantId, replay: Replay, first: R
                 f"more than {COUNTED_MAX} calls lie within the longest window before a call; shorten the window",
                 "policies",
             )
-        for call in calls:
-            replay.count(call)
+        for some in _in_portions(calls):
+            for call in some:
+                replay.count(call)
+            await asyncio.sleep(0)  # Others are served in between.
 
 
 def _in_portions(calls: Sequence[RecordedCall]) -> Iterator[Sequence[RecordedCall]]:

@@ -44,23 +44,37 @@ def shadowed(policies: Sequence[tuple[str, Policy]], only: frozenset[str] | None
                 break
 
 
+Told = dict[tuple[int, int], bool]
+"""What was found out about pairs of nodes: trees may ask about the same pair by many ways."""
+
+
 def implies(one: Node, other: Node | None) -> bool:
     """Tell whether wherever one condition is met, or unknown, the other is as well: false if that cannot be seen."""
-    if other is None or one == other:
-        return True
+    return other is None or _implies(one, other, {})
+
+
+def _implies(one: Node, other: Node, told: Told) -> bool:
+    pair = id(one), id(other)
+    if pair not in told:
+        told[pair] = one == other or _seen_to_imply(one, other, told)
+    return told[pair]
+
+
+def _seen_to_imply(one: Node, other: Node, told: Told) -> bool:
     match one, other:
         case Any_(nodes=nodes), _:
-            return all(implies(each, other) for each in nodes)
+            return all(_implies(each, other, told) for each in nodes)
         case _, All(nodes=nodes):
-            return all(implies(one, each) for each in nodes)
+            return all(_implies(one, each, told) for each in nodes)
         case All(nodes=nodes), Any_(nodes=others):
-            return any(implies(each, other) for each in nodes) or any(implies(one, each) for each in others)
+            by_part = any(_implies(each, other, told) for each in nodes)
+            return by_part or any(_implies(one, each, told) for each in others)
         case All(nodes=nodes), _:
-            return any(implies(each, other) for each in nodes)
+            return any(_implies(each, other, told) for each in nodes)
         case _, Any_(nodes=others):
-            return any(implies(one, each) for each in others)
+            return any(_implies(one, each, told) for each in others)
         case Not(node=first), Not(node=second):
-            return implies(second, first)
+            return _implies(second, first, told)
     return _leaf_implies(one, other)
 
 

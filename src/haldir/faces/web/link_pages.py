@@ -3,6 +3,7 @@
 The link is all the authority there is: no cookie counts, and the token stands nowhere in the page.
 """
 
+import asyncio
 from typing import final
 
 import msgspec
@@ -85,7 +86,8 @@ class LinkPages(msgspec.Struct, frozen=True):
         deciders = {approval.asked_by, approval.decided_by, *(vote.approved_by for vote in approval.votes)}
         names = await key_names(self.ctx, link.tenant, deciders)
         view = View(None, unix_seconds(self.ctx.clock()), may_decide=False, key_names=names)
-        main: list[Node] = [whole(approval, view, NOTHING_LEFT if told else _form(link))]
+        form = NOTHING_LEFT if told else _form(link)
+        main: list[Node] = [await asyncio.to_thread(whole, approval, view, form)]  # Arguments may have a megabyte.
         main += [history(approval, view) if told else None, _elsewhere(link)]
         word, _, _ = WORDS[link.verdict]
         return page_reply(self.frame.page(f"{word} by link", *main, told=told), status)

@@ -1,5 +1,6 @@
 """Replay policies: which recorded calls would have been decided otherwise."""
 
+import asyncio
 import re
 
 import msgspec
@@ -18,6 +19,7 @@ from haldir.operations.recorded_calls import Recollection
 from haldir.operations.replayed_page import Flip, replayed_page
 from haldir.operations.wire import JsonObject, Moment
 from haldir.policy.fields import InvalidPolicy, pointer
+from haldir.policy.lint import METERS_MAX
 from haldir.policy.policy import Policy
 from haldir.watch.filter import Span
 from haldir.watch.queries import read_head, span_of
@@ -105,9 +107,13 @@ async def _candidate(ctx: Context, caller: Caller, request: ReplayPoliciesReques
         _, standing = await read_snapshot(ctx.store, ctx.keyring, caller.tenant)
         return [(stored.id, policy) for stored, policy in standing]
     try:
-        return list(named_policies(request.policies).items())
+        candidate = list((await asyncio.to_thread(named_policies, request.policies)).items())
     except InvalidPolicy as fault:
         raise InvalidPolicy(fault.message, pointer("policies") + fault.pointer) from None
+    windows = {meter for _, policy in candidate for meter in policy.meters()}
+    if len(windows) > METERS_MAX:
+        raise InvalidPolicy(f"They measure {len(windows)} different windows; {METERS_MAX} are the most.", "/policies")
+    return candidate
 
 
 async def _span(ctx: Context, caller: Caller, request: ReplayPoliciesRequest) -> Span:

@@ -190,7 +190,13 @@ async def remove_webhook(ctx: Context, caller: Caller, request: WebhookNamed) ->
 
 
 async def enable_webhook(ctx: Context, caller: Caller, request: WebhookNamed) -> WebhookSwitchedTo:
-    """Have a disabled endpoint hear again, from here on; what it missed can be replayed."""
+    """Have a disabled endpoint hear again, from here on; what it missed can be replayed.
+
+    Where its messages have links that decide, that hands out the power to decide, as registering it did.
+    """
+    linked = {known.webhook.id for known in await webhooks_of(ctx, caller.tenant) if known.webhook.links}
+    if request.webhook_id in linked:
+        await require_scope(ctx, caller, "approvals:write", "enable_webhook")
     command = EnableWebhook(op_id=ctx.new_op(), asked_by=caller.credential, webhook_id=request.webhook_id)
     return await _switched(ctx, caller, command, request.webhook_id, active=True)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from haldir.policy.fields import InvalidPolicy
 
-PATTERN_BYTES_MAX = 1 << 20  # Of memory for one compiled pattern; what needs more is refused.
-CACHED = 1024
+PATTERN_BYTES_MAX = 1 << 18  # Of memory for one compiled pattern; what needs more is refused.
+CACHED = 256  # As many stay compiled, of all tenants; others are compiled where they are looked at again.
 
 
 def compiled_pattern(pattern: str, at: str) -> Callable[[str], bool]:
