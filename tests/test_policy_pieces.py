@@ -20,6 +20,7 @@ from haldir.policy.conditions.pointers import (
     spread,
     steps_of,
 )
+from haldir.policy.conditions.reading import DEPTH_MAX
 from haldir.policy.facts import Facts
 from haldir.policy.fields import InvalidPolicy
 from haldir.policy.parse import parse
@@ -172,3 +173,21 @@ def test_a_time_is_written_back_as_it_was_meant(hours: dict[str, int]) -> None:
     policy = parse(definition(**asked))
     again = parse(strict_json.decode(strict_json.encode({"type": "rule", **policy.fields()})))
     assert again == policy
+
+
+@pytest.mark.parametrize("group", ["all", "any", "not"])
+def test_a_condition_is_nested_as_deep_as_the_bound_says(group: str) -> None:
+    when: Any = {"tool": "t"}
+    for _ in range(DEPTH_MAX - 1):
+        when = {group: when if group == "not" else [when]}
+    parse(definition(**when))
+    with pytest.raises(InvalidPolicy, match=f"{DEPTH_MAX} levels"):
+        parse(definition(**{group: when if group == "not" else [when]}))
+
+
+def test_what_is_only_named_as_allowed_depends_on_no_window_anywhere() -> None:
+    counted = {"calls": {"per": "agent", "within_seconds": 60}, "gt": 5}
+    allow = definition(any=[{"tool": "t"}, counted]) | {"effect": "allow"}
+    with pytest.raises(InvalidPolicy) as refused:
+        parse(allow)
+    assert refused.value.pointer == "/when"
