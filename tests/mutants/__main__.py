@@ -86,17 +86,17 @@ class Run:
         for mutant in self.mutants:
             if not mutant.live and mutant not in self.verdicts:
                 tests = self._survey.judges_of_all([mutant.file, *importers_of(mutant.file)])
-                yield mutant, partial(self._reborn_twice, mutant, tests)
-
-    def _reborn_twice(self, mutant: Mutant, tests: list[str]) -> str | None:
-        """Ask what holds names and defaults alone first: it takes no collecting of all the others."""
-        first = [test for test in self._survey.seconds if test.startswith(FIRST)]
-        return self._reborn(mutant, first) or self._reborn(mutant, tests)
+                yield mutant, partial(self._reborn, mutant, tests)
 
     def _reborn(self, mutant: Mutant, tests: list[str]) -> str | None:
+        """Ask what holds names and defaults alone first: that takes no collecting of all the others."""
+        import_instead(module_of(mutant.file), str(PACKAGE / mutant.file), self._mutated(mutant))
+        first = [test for test in self._survey.seconds if test.startswith(FIRST)]
+        return self._failing(first) or self._failing(tests)
+
+    def _failing(self, tests: list[str]) -> str | None:
         # A session that ends clears its folder of all sessions: each has one of its own.
         os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(dir=self._scratch)
-        import_instead(module_of(mutant.file), str(PACKAGE / mutant.file), self._mutated(mutant))
         failed: list[str | None] = []
 
         def judge(items: dict[str, pytest.Item]) -> None:
@@ -105,9 +105,7 @@ class Run:
         chosen = sorted({test.partition("::")[0] for test in tests})
         try:
             convene(Bench(judge), chosen)
-        except (
-            BaseException
-        ):  # After the verdict: servers that outlived their folder, for the last test was not reached.
+        except BaseException:  # After the verdict: servers that outlived their folder, as not every test was reached.
             if not failed:
                 raise
         return failed[0] if failed else "nothing was collected"
