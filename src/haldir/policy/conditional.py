@@ -12,6 +12,7 @@ from haldir.policy.conditions.times import TimeIs
 from haldir.policy.conditions.usage import MeterIs
 from haldir.policy.facts import Facts
 from haldir.policy.judgement import Holding, Meter, Pending, Terms
+from haldir.policy.looks import remembered
 from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict, passed
 
 Effect = Literal["allow", "deny", "hold"]
@@ -92,15 +93,17 @@ def _struck(strike: Strike, holding: Holding | None) -> Verdict:
 
 def _until_next_look(examine: Examine, looks: list[NextLook]) -> Examine:
     """Return the examination that also says from when on a look at the clock may change its verdict."""
-    since = until = 0  # What was found out holds from `since` until `until`: at first, at no instant.
-    passed_until = PASSED
+
+    def look(at: Micros) -> tuple[Verdict, Micros]:
+        until = min(next_look(at) for next_look in looks)
+        return Verdict(valid_until=until), until
+
+    passing = remembered(look)
 
     def timed(facts: Facts) -> Verdict:
-        nonlocal since, until, passed_until
-        if not since <= facts.at < until:
-            since, until = facts.at, min(look(facts.at) for look in looks)
-            passed_until = Verdict(valid_until=until)
-        verdict = examine(facts)
-        return passed_until if verdict is PASSED else msgspec.structs.replace(verdict, valid_until=until)
+        verdict, passed_until = examine(facts), passing(facts)
+        if verdict is PASSED:
+            return passed_until
+        return msgspec.structs.replace(verdict, valid_until=passed_until.valid_until)
 
     return timed

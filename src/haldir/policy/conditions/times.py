@@ -7,9 +7,9 @@ from typing import Any
 from haldir.kernel.clock import Micros, moment
 from haldir.kernel.strict_json import Number
 from haldir.policy.conditions.node import Check, Leaf
-from haldir.policy.facts import Facts
 from haldir.policy.fields import SHOWN_CHARS, Fields, InvalidPolicy, suggestion
 from haldir.policy.hours import DAY_HOURS, WEEKDAYS, OpenHours
+from haldir.policy.looks import remembered
 from haldir.policy.zones import zone_named, zone_names
 
 DATES_MAX = 366
@@ -44,17 +44,11 @@ class TimeIs(Leaf, frozen=True):
 
     def check(self) -> Check:
         hours, on_date, next_look = self._hours(), self._on_date(), self.next_look()
-        since = until = 0  # What was found holds from `since` until `until`: at first, at no instant.
-        found = False
 
-        def check(facts: Facts) -> bool:
-            nonlocal since, until, found
-            if not since <= facts.at < until:
-                since, until = facts.at, next_look(facts.at)
-                found = hours.is_open(since) and on_date(since)
-            return found
+        def look(at: Micros) -> tuple[bool, Micros]:
+            return hours.is_open(at) and on_date(at), next_look(at)
 
-        return check
+        return remembered(look)
 
     def next_look(self) -> Callable[[Micros], Micros]:
         """Return the function that says from when on, after an instant, it may be answered otherwise."""

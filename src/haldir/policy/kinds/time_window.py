@@ -3,11 +3,12 @@
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
+from haldir.kernel.clock import Micros
 from haldir.kernel.strict_json import Number
-from haldir.policy.facts import Facts
 from haldir.policy.fields import SHOWN_CHARS, Fields, InvalidPolicy, suggestion
 from haldir.policy.hours import DAY_HOURS, WEEKDAYS, OpenHours
-from haldir.policy.policy import PASSED, CallPolicy, Examine, Verdict
+from haldir.policy.looks import remembered
+from haldir.policy.policy import CallPolicy, Examine, Verdict
 from haldir.policy.zones import zone_named, zone_names
 
 
@@ -48,17 +49,12 @@ class TimeWindow(CallPolicy, frozen=True):
         when = f"from {self.start_hour}:00 to {self.end_hour}:00 {self.zone}{days}"
         denial = f"Policy {policy_id} (time_window) allows calls only {when}."
         hours = OpenHours(self.start_hour, self.end_hour, self.weekdays, _zone(self.zone))
-        since = until = 0  # What was found holds from `since` until `until`: at first, at no instant.
-        finding = PASSED
 
-        def examine(facts: Facts) -> Verdict:
-            nonlocal since, until, finding
-            if not since <= facts.at < until:
-                since, until = facts.at, hours.next_change(facts.at)
-                finding = Verdict("" if hours.is_open(since) else denial, valid_until=until)
-            return finding
+        def look(at: Micros) -> tuple[Verdict, Micros]:
+            until = hours.next_change(at)
+            return Verdict("" if hours.is_open(at) else denial, valid_until=until), until
 
-        return examine
+        return remembered(look)
 
 
 def _zone(name: str) -> ZoneInfo:
