@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from court import Court
-from haldir.policy.bounds import HOLDS_MAX, LEFT_OPEN_BYTES_MAX, SHADOWS_MAX
+from haldir.policy.bounds import HOLDS_MAX, LEFT_OPEN_BYTES_MAX, METERS_MAX, SHADOWS_MAX, too_many_windows
 from haldir.policy.compile import compile_policies
 from haldir.policy.judgement import Judgement, Remark, Terms
 from policy_samples import call, policy
@@ -104,3 +104,15 @@ def test_windows_and_words_of_shadows_never_deny_what_is_enforced_beside_them(ru
     judgement = msgspec.structs.replace(beside, epoch=0)
     held = court.admit("s", "pay", upstream="bank", judgement=judgement, details_digest="sealed")
     assert held.code == "approval_required"
+
+
+def test_with_more_windows_than_a_call_can_write_into_each_policy_that_brings_one_is_named() -> None:
+    def named(*windows: int, mode: str = "enforce") -> list[str]:
+        more = f',"mode":"{mode}"'
+        policies = [(f"w{at}", policy(rule("deny", counting(within), more))) for at, within in enumerate(windows)]
+        return [name for name, _ in too_many_windows([*policies, ("plain", policy(rule("deny")))])]
+
+    most = range(1, METERS_MAX + 1)
+    assert named(*most, 1, 2) == []
+    assert named(*most, 100, 1, 100, 200) == [f"w{METERS_MAX}", f"w{METERS_MAX + 3}"]
+    assert named(*most, 100, mode="shadow") == []

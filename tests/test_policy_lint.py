@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from haldir.kernel import strict_json
 from haldir.kernel.strict_json import Number
+from haldir.policy.bounds import METERS_MAX
 from haldir.policy.conditions.reading import read_condition
 from haldir.policy.facts import Facts
-from haldir.policy.lint import METERS_MAX, Catalogue, Finding, lint
+from haldir.policy.lint import Catalogue, Finding, lint
 from haldir.policy.lint_conditions import faults
 from haldir.policy.lint_shadowed import implies, shadowed
 from haldir.policy.parse import parse

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from haldir.operations.policy_changes import PATTERNS_MAX
-from haldir.policy.lint import METERS_MAX
+from haldir.policy.bounds import METERS_MAX
 from harness.databases import fresh_database
 from harness.haldir import Haldir
 from harness.threads import running_haldir
@@ -171,7 +171,7 @@ def test_a_replay_is_recorded_and_for_those_who_may_see_arguments(haldir: Haldir
     ("members", "field"),
     [
         ({"policies": [{"name": "x", "type": "block_tool"}]}, "/policies/0/tool"),
-        ({"policies": MANY_WINDOWS}, "/policies"),
+        ({"policies": MANY_WINDOWS}, f"/policies/{METERS_MAX}"),
         ({"policies": MANY_PATTERNS}, "/policies"),
         ({"cursor": "1"}, "cursor"),
         ({"cursor": "9" * 60}, "cursor"),
@@ -184,6 +184,11 @@ def test_a_replay_is_recorded_and_for_those_who_may_see_arguments(haldir: Haldir
 def test_what_cannot_be_replayed_is_refused_by_name(haldir: Haldir, members: Any, field: str) -> None:
     answer = haldir.post("/v1/proxy/policies/replay", {"since": 0, **members})
     assert (answer.status, answer.body["field"]) == (400, field)
+
+
+def test_a_candidate_in_shadow_mode_may_have_windows_that_nothing_counts(haldir: Haldir) -> None:
+    asked(haldir, haldir.session("execute"), "a")
+    assert replayed(haldir, [{**each, "mode": "shadow"} for each in MANY_WINDOWS])["replayed"] == 1
 
 
 def test_the_command_line_tells_of_flips_and_of_what_it_could_not_replay(haldir: Haldir, tmp_path: Path) -> None:

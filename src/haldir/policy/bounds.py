@@ -1,11 +1,16 @@
-"""How much a judgement may hold: it stands in the entry of its call, which has a bound. What is beyond fails closed."""
+"""How much a judgement may hold: it stands in the entry of its call, which has a bound. What is beyond fails closed.
 
-from collections.abc import Sequence
+And how much policies that stand together may measure, which is refused before they stand.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from haldir.policy.judgement import Holding, Judgement, Meter, Pending, Remark, Terms
+from haldir.policy.policy import Policy
 
+METERS_MAX = 32  # Each is a row that every call it measures writes.
 LEFT_OPEN_BYTES_MAX = 20 << 10  # Of 64 KiB that an entry may have.
 SHADOW_BYTES_MAX = (
     8 << 10
@@ -55,6 +60,16 @@ def few_meters(meters: Sequence[Meter]) -> tuple[Meter, ...]:
     while _bytes(kept) > SHADOW_BYTES_MAX:
         kept.pop()
     return tuple(kept)
+
+
+def too_many_windows(policies: Sequence[tuple[str, Policy]]) -> Iterator[tuple[str, str]]:
+    """Yield (name, message) for each policy with which more windows are measured than a call can write into."""
+    meters: set[Meter] = set()
+    for name, policy in policies:
+        before = len(meters)
+        meters.update(policy.meters() if policy.mode == "enforce" else ())
+        if before < len(meters) > METERS_MAX:
+            yield name, f"With it the policies measure {len(meters)} different windows; {METERS_MAX} are the most."
 
 
 def _bytes(*parts: Sequence[msgspec.Struct]) -> int:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from haldir.policy.bounds import too_many_windows
 from haldir.policy.conditions.names import ANY, UpstreamIs
 from haldir.policy.conditions.node import Node
 from haldir.policy.fields import InvalidPolicy, pointer
-from haldir.policy.judgement import Meter
 from haldir.policy.kinds.allow_list import AllowList
 from haldir.policy.kinds.rule import Rule
 from haldir.policy.lint_conditions import faults
@@ -21,7 +21,6 @@ from haldir.policy.parse import parse
 from haldir.policy.policy import Policy
 from haldir.policy.tools_named import nodes_of, tools_named
 
-METERS_MAX = 32  # Each is a row that every call it measures writes.
 TOOLS_SHOWN = 3
 
 Severity = Literal["error", "warning"]
@@ -57,7 +56,7 @@ def lint(definitions: Sequence[Definition], catalogue: Catalogue, only: frozense
     for name, policy in wanted:
         found += _alone(name, policy, catalogue)
     found += [Finding("warning", name, "", message) for name, message in shadowed(policies, only)]
-    found += _measured(policies)
+    found += [Finding("error", name, "", message) for name, message in too_many_windows(policies)]
     order = {name: at for at, (name, _) in enumerate(definitions)}
     return sorted((each for each in found if only is None or each.policy in only), key=lambda each: order[each.policy])
 
@@ -114,14 +113,3 @@ def _unknown_pointers(name: str, when: Node, catalogue: Catalogue) -> Iterator[F
             shown = ", ".join(tool for tool, _ in tools[:TOOLS_SHOWN])
             severity: Severity = "warning" if "open" in answers else "error"
             yield Finding(severity, name, pointer(*path, field), f"The input schema of {shown} has no {where!r}.")
-
-
-def _measured(policies: Sequence[tuple[str, Policy]]) -> Iterator[Finding]:
-    """Say of the policy with which there are more windows than a call can write into."""
-    meters: set[Meter] = set()
-    for name, policy in policies:
-        before = len(meters)
-        meters.update(policy.meters() if policy.mode == "enforce" else ())
-        if before < len(meters) > METERS_MAX:
-            message = f"With it the policies measure {len(meters)} different windows; {METERS_MAX} are the most."
-            yield Finding("error", name, "", message)

@@ -18,8 +18,8 @@ from haldir.operations.policy_replay import Effect, Ruled
 from haldir.operations.recorded_calls import Recollection
 from haldir.operations.replayed_page import Flip, replayed_page
 from haldir.operations.wire import JsonObject, Moment
+from haldir.policy.bounds import too_many_windows
 from haldir.policy.fields import InvalidPolicy, pointer
-from haldir.policy.lint import METERS_MAX
 from haldir.policy.policy import Policy
 from haldir.watch.filter import Span
 from haldir.watch.queries import read_head, span_of
@@ -110,9 +110,9 @@ async def _candidate(ctx: Context, caller: Caller, request: ReplayPoliciesReques
         candidate = list((await asyncio.to_thread(named_policies, request.policies)).items())
     except InvalidPolicy as fault:
         raise InvalidPolicy(fault.message, pointer("policies") + fault.pointer) from None
-    windows = {meter for _, policy in candidate for meter in policy.meters()}
-    if len(windows) > METERS_MAX:
-        raise InvalidPolicy(f"They measure {len(windows)} different windows; {METERS_MAX} are the most.", "/policies")
+    if wrong := next(too_many_windows(candidate), None):
+        name, message = wrong
+        raise InvalidPolicy(message, pointer("policies", [each for each, _ in candidate].index(name)))
     return candidate
 
 
