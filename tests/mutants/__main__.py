@@ -20,7 +20,7 @@ from mutants.breeding import mutants_of
 from mutants.judging import Bench, Survey, convene, first_to_fail
 from mutants.mutant import Mutant
 from mutants.page import explained, lines_of
-from mutants.scope import PACKAGE, PAGE, files, importers_of, module_of, name_of
+from mutants.scope import LONG, PACKAGE, PAGE, files, importers_of, module_of, name_of
 from mutants.swapping import import_instead, swap
 from mutants.trials import Verdict, aside, tried
 from mutants.verdicts import Verdicts
@@ -81,12 +81,12 @@ class Run:
     def _births(self) -> Trials:
         """Mutants of lines that run once, when their module is imported: each in a program that starts."""
         control = Mutant.unchanged(self.mutants[0].file)
-        reborn = partial(self._reborn, control, sorted(self._survey.seconds))
+        reborn = partial(self._reborn, control, sorted(filter(_is_short, self._survey.seconds)))
         yield control, partial(unharmed, reborn)
         for mutant in self.mutants:
             if not mutant.live and mutant not in self.verdicts:
                 tests = self._survey.judges_of_all([mutant.file, *importers_of(mutant.file)])
-                yield mutant, partial(self._reborn, mutant, tests)
+                yield mutant, partial(self._reborn, mutant, [*filter(_is_short, tests)])
 
     def _reborn(self, mutant: Mutant, tests: list[str]) -> str | None:
         """Ask what holds names and defaults alone first: that takes no collecting of all the others."""
@@ -125,6 +125,10 @@ class Run:
 
     def _mutated(self, mutant: Mutant) -> bytes:
         return mutant.applied(self.sources[mutant.file])
+
+
+def _is_short(test: str) -> bool:
+    return LONG.search(test) is None
 
 
 def unharmed(control: Trial) -> None:

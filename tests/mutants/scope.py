@@ -37,6 +37,13 @@ JUDGES = (
 )
 SLOW = re.compile("postgres|every_engine_tells_the_same_story")  # It needs both databases and takes seconds.
 
+# The laws that take most of the time. Of a constant, which meets every test if it survives, they are not asked: so it
+# may be called a survivor though one of them would notice, never killed though none does.
+LONG = re.compile(
+    r"test_(laws|policy_interpreted|policy_replay|tree)\.py"
+    "|test_a_condition_that_implies_another|test_what_is_never_met|test_no_other_text_is_money"
+)
+
 
 def files() -> list[Path]:
     """Return the files with rules, in one order."""
