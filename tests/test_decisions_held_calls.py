@@ -1,6 +1,7 @@
 """A tool call that a rule holds: what passes is the very call a person approved, once, and nothing like it."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from court import Court, told
 from haldir.approvals.commands import ExpireApproval, RemoveApprovalRule, SetFourEyes
 from haldir.approvals.holds import HELD_SECONDS, Held
-from haldir.approvals.model import Approval, ApprovalRules
+from haldir.approvals.model import Approval, ApprovalRules, Hold
 from haldir.journal.command import DETAILS_WANTED, Outcome, Subject
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget
@@ -118,7 +119,16 @@ def test_an_approved_call_passes_once(court: Court) -> None:
 def test_a_denied_call_is_told_so(court: Court) -> None:
     court.hold_rule("all")
     court.decide(held(call(court)).approval_id, "deny")
-    assert call(court).code == "approval_denied"
+    for details in ("sealed", ""):
+        denied = call(court, details_digest=details)
+        assert (denied.code, denied.stale) == ("approval_denied", False)
+
+
+def test_what_a_call_waits_for_is_found_by_what_the_call_is_whichever_release_wrote_it(court: Court) -> None:
+    court.hold_rule("all")
+    first = held(call(court)).approval_id
+    digest = hashlib.sha256(b'["call","shop","d","buy","hash-of-buy","digest",7,"USD"]').hexdigest()
+    assert court.rows(Hold) == [Hold("s", digest, first)]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,17 @@ def test_a_session_waits_for_so_many_approvals_and_no_more_and_others_for_theirs
     assert (count(court, "s"), count(court, "t"), count(court)) == ((100, 100), (1, 1), (101, 101))
 
 
+def test_what_waits_is_counted_for_its_session_and_under_no_name_for_the_tenant(court: Court) -> None:
+    first = held(pay(court, 1))
+    held(pay(court, 1, "t"))
+    court.decide(first)
+    assert sorted(court.rows(PendingCount), key=lambda row: row.holder) == [
+        PendingCount("", pending=1, asked=2, version=3),
+        PendingCount("s", pending=0, asked=1, version=2),
+        PendingCount("t", pending=1, asked=1, version=1),
+    ]
+
+
 def test_a_tenant_waits_for_so_many_approvals_and_no_more(runner: asyncio.Runner) -> None:
     court = Court(runner)
 

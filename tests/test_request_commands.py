@@ -16,6 +16,7 @@ from haldir.gate.request_commands import (
     ReserveRequest,
 )
 from haldir.journal.command import Outcome
+from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import DAY
 
 
@@ -133,6 +134,14 @@ def test_only_the_request_under_way_is_answered(court: Court) -> None:
     assert keep(court, "a").code == "request_closed"
     reserved(court, "a")
     assert keep(court, "b").code == "request_closed"
+
+
+def test_of_what_is_forgotten_the_answers_are_erased_that_there_are() -> None:
+    rows = WorkingSet()
+    for name, answer in (("answered", "answer"), ("silent", "")):
+        rows.adopt([Request.at(name)], [Request(name, "body", "a", 0, "one", LEASE, answer)])
+    command = ForgetRequests(op_id="b", requests=("answered", "silent"))
+    assert command.decide(rows, DAY).erases == ("answer",)
 
 
 def test_only_what_is_a_day_old_is_forgotten(court: Court) -> None:

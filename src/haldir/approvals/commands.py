@@ -95,7 +95,7 @@ class ExpireApproval(Command, frozen=True, tag="approval.expire"):
         if approval.state not in {"pending", "approved"} or now < approval.expires_at:
             return deny("approval_decided", f"The approval {approval.id} has not expired.", about)
         waiting = rows.get(Hold, approval.session_id, approval.request_digest)
-        drops = (waiting,) if waiting and waiting.approval_id == approval.id else ()
+        drops = (waiting,) if waiting else ()  # Of what is open nothing else can wait.
         return allow(approval.but(state="expired", expired_op=self.op_id), drops=drops, about=about)
 
 

@@ -5,7 +5,6 @@ whatever runs in parallel.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import assert_never
 
 import msgspec
 
@@ -16,6 +15,7 @@ from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel import ids
 from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.ids import OpId
 from haldir.policy.judgement import Holding
 from haldir.storage.rows import Find, Row
 
@@ -48,7 +48,7 @@ class Ruling(msgspec.Struct, frozen=True):
     @property
     def begins(self) -> bool:
         """Tell whether the request begins to wait with this: then a person will have to see its details."""
-        return self.code == APPROVAL_REQUIRED and self.held is not None and not self.held.again
+        return bool(self.code and self.puts)
 
     def refused(self, about: Subject) -> Decision:
         """Return the decision against a request that may not pass."""
@@ -80,7 +80,7 @@ def hold_needs(
 def ruling(
     rows: WorkingSet,
     asking: Callable[[], Asked],
-    approval_id: str,
+    op_id: str,
     used_by: str,
     now: Micros,
     *,
@@ -88,7 +88,7 @@ def ruling(
 ) -> Ruling:
     """Return what rules, policies that hold, and approvals make of a request.
 
-    `approval_id` names the approval that it may begin to need.
+    `op_id` is that of the command that decides: the approval that it may begin to need is named by it.
     """
     rules = rows.get(ApprovalRules) or NO_RULES
     if not rules.rules and not policies:
@@ -98,11 +98,12 @@ def ruling(
     if terms is None:
         return PASSED
     waiting = rows.get(Hold, asked.session_id, asked.request_digest)
-    approval = rows.the(Approval, waiting.approval_id) if waiting else None
-    if waiting is None or approval is None or _lapsed(approval, rules, asked, now) or _falls_short(approval, terms):
-        if not _is_pending(approval) and (refusal := pending_refusal(rows, asked.session_id)):
-            return Ruling(*refusal)
-        return _begun(asked, terms, approval, approval_id, now)
+    fresh = begun(asked, terms, ids.approval_id(OpId(op_id)), now)
+    if waiting is None:
+        return _anew(rows, fresh, None, op_id, terms.reason)
+    approval = rows.the(Approval, waiting.approval_id)
+    if _lapsed(approval, rules, asked, now) or _falls_short(approval, terms):
+        return _anew(rows, fresh, approval, op_id, terms.reason)
     match approval.state:
         case "pending":
             return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval.id, again=True))
@@ -110,9 +111,7 @@ def ruling(
             return _used(approval, waiting, asked, used_by, now)
         case "denied":
             return Ruling(APPROVAL_DENIED, f"{approval.decided_by} denied this as {approval.id}.", Held(approval.id))
-        case "used" | "expired":
-            raise AssertionError(f"{approval.id} is {approval.state}, and something still waits for it")
-    assert_never(approval.state)
+    raise AssertionError(f"{approval.id} is {approval.state}, and something still waits for it")
 
 
 def _used(approval: Approval, waiting: Hold, asked: Asked, used_by: str, now: Micros) -> Ruling:
@@ -153,11 +152,8 @@ def begun(asked: Asked, terms: Terms, approval_id: str, now: Micros, ttl_seconds
 
 def _lapsed(approval: Approval, rules: ApprovalRules, asked: Asked, now: Micros) -> bool:
     """Tell whether an approval counts no longer: its time is over, or it was asked for under other rules."""
-    return (
-        now >= approval.expires_at
-        or approval.state == "expired"
-        or (approval.rules_version, approval.policy_epoch) != (rules.version, asked.policy_epoch)
-    )
+    versions = approval.rules_version, approval.policy_epoch
+    return now >= approval.expires_at or versions != (rules.version, asked.policy_epoch)
 
 
 def _is_pending(before: Approval | None) -> bool:
@@ -171,8 +167,11 @@ def _falls_short(approval: Approval, terms: Terms) -> bool:
     return weaker and approval.state in {"pending", "approved"}
 
 
-def _begun(asked: Asked, terms: Terms, before: Approval | None, approval_id: str, now: Micros) -> Ruling:
-    puts: list[Row] = [begun(asked, terms, approval_id, now), Hold(asked.session_id, asked.request_digest, approval_id)]
+def _anew(rows: WorkingSet, fresh: Approval, before: Approval | None, op_id: str, reason: str) -> Ruling:
+    """Have a request begin to wait, in the place of the approval that it waited for before."""
+    if not _is_pending(before) and (refusal := pending_refusal(rows, fresh.session_id)):
+        return Ruling(*refusal)
+    puts: list[Row] = [fresh, Hold(fresh.session_id, fresh.request_digest, fresh.id)]
     if before is not None and before.state in {"pending", "approved"}:
-        puts.append(before.but(state="expired", expired_op=ids.op_of("apr", approval_id) or ""))
-    return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval_id), tuple(puts))
+        puts.append(before.but(state="expired", expired_op=op_id))
+    return Ruling(APPROVAL_REQUIRED, reason, Held(fresh.id), tuple(puts))

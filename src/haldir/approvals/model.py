@@ -149,11 +149,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     asked_by: str
     openers: tuple[str, ...]
     request_digest: str
-    details_digest: str = ""
+    details_digest: str
+    action: str
+    amount_micros: int | None
     policy_epoch: int = 0
     upstream: str = ""
     tool: str = ""
-    action: str = ""
-    amount_micros: int | None = 0
     currency: str = CURRENCY
     destructive: bool = False

@@ -27,8 +27,8 @@ class KeyUses:
         """Return when this process last saw the key since it stored what it saw; 0 if it did not."""
         return self._seen.get(tenant, {}).get(prefix, 0)
 
-    async def store(self, engine: Engine, now: Micros, *, everything: bool = False) -> None:
-        """Store what was seen, once a minute. Raises Unavailable; then it is kept for the next time."""
+    async def store(self, engine: Engine, now: Micros, *, everything: bool) -> None:
+        """Store what was seen: once a minute, or `everything` now. Raises Unavailable; what is not stored is kept."""
         if not everything and now - self._stored_at < MINUTE:
             return
         self._stored_at = now

@@ -73,7 +73,7 @@ def openers(rows: WorkingSet, session: Session) -> tuple[str, ...]:
     for link in chain(rows, session):
         found[link.opened_by] = None
         agent = rows.get(Agent, link.agent_id)
-        if agent is not None and agent.created_by and not link.token_sha256:  # Opened by the agent's key, for its use.
+        if agent is not None and not link.token_sha256:  # Opened by the agent's key, for its use.
             found[agent.created_by] = None
     return tuple(found)
 

@@ -67,10 +67,9 @@ class KeepAnswer(Command, frozen=True, tag="request.answer"):
         yield Request.at(self.request)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
-        known = rows.get(Request, self.request)
-        if not _open(known, self.request_op):
+        known = _open(rows, self.request, self.request_op)
+        if known is None:
             return deny("request_closed", "This request is answered, or was let go.")
-        assert known is not None
         return allow(known.but(answer_digest=self.answer_digest))
 
 
@@ -89,8 +88,8 @@ class ReleaseRequest(Command, frozen=True, tag="request.release"):
         yield Request.at(self.request)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
-        known = rows.get(Request, self.request)
-        if not _open(known, self.request_op) or known is None or known.holder != self.holder:
+        known = _open(rows, self.request, self.request_op)
+        if known is None or known.holder != self.holder:
             return deny("request_closed", "Somebody else holds this request, or it is answered.")
         return allow(drops=(known,)) if self.forget else allow(known.but(held_until=now))
 
@@ -114,8 +113,10 @@ def outdated(request: Request, now: Micros) -> bool:
     return now >= request.reserved_at + KEPT
 
 
-def _open(known: Request | None, op_id: str) -> bool:
-    return known is not None and known.op_id == op_id and not known.answer_digest
+def _open(rows: WorkingSet, request: str, op_id: str) -> Request | None:
+    """Return a request that is under way under this name."""
+    known = rows.get(Request, request)
+    return known if known is not None and known.op_id == op_id and not known.answer_digest else None
 
 
 def _answer_of(known: Request | None) -> tuple[str, ...]:

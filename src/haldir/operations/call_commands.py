@@ -16,9 +16,8 @@ from haldir.gate.liveness import chain, foreign_refusal, openers, session_refusa
 from haldir.gate.model import Session
 from haldir.journal.command import DETAILS_WANTED, STALE, Command, Decision, Notice, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
-from haldir.kernel import canonical, ids
+from haldir.kernel import canonical
 from haldir.kernel.clock import MILLISECOND, SECOND, Micros
-from haldir.kernel.ids import OpId
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.kernel.scopes import covers
 from haldir.ledger.budgets import budgets_of, reserved, resolution, resolved, spend_refusal
@@ -116,12 +115,13 @@ class Admit(Command, frozen=True, tag="call.admit"):
         if refusal:
             return deny(*refusal, about, keeps_parts=refusal[0] in POLICY_REFUSALS)
         budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
-        refusal, micros = self._price(budgets)
-        if refusal or (refusal := spend_refusal(budgets, micros, self.charge.currency)):
+        micros = self._price(budgets)
+        if micros is None:
+            return deny("amount_invalid", self.charge.fault, about)
+        if refusal := spend_refusal(budgets, micros, self.charge.currency):
             return deny(*refusal, about)
-        approval_id = ids.approval_id(OpId(self.op_id))
         holding = tuple(self._holding(rows, now))
-        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.call_id, now, policies=holding)
+        approved = ruling(rows, lambda: self._asked(rows, session), self.op_id, self.call_id, now, policies=holding)
         if approved.begins and not self.details_digest:
             return DETAILS_WANTED
         if approved.code:
@@ -218,13 +218,11 @@ class Admit(Command, frozen=True, tag="call.admit"):
             self.judgement, self.session_id, session.agent_id if session else None, self.charge.comparable_micros
         )
 
-    def _price(self, budgets: list[Budget]) -> tuple[Refusal | None, int]:
-        """Return what the call costs, or why that cannot be told."""
+    def _price(self, budgets: list[Budget]) -> int | None:
+        """Return what the call costs; None if that cannot be told."""
         if not self.charge.ruled and all(budget.limit_micros is None for budget in budgets):
-            return None, 0
-        if self.charge.fault:
-            return ("amount_invalid", self.charge.fault), 0
-        return None, self.charge.micros
+            return 0
+        return None if self.charge.fault else self.charge.micros
 
     def _admitted(
         self, rows: WorkingSet, session: Session, budgets: list[Budget], micros: int, now: Micros

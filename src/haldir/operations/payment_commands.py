@@ -16,9 +16,8 @@ from haldir.gate.liveness import chain, foreign_refusal, openers, session_refusa
 from haldir.gate.model import Session
 from haldir.journal.command import Command, CredentialRef, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
-from haldir.kernel import canonical, ids
+from haldir.kernel import canonical
 from haldir.kernel.clock import Micros
-from haldir.kernel.ids import OpId
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.ledger.budgets import budgets_of, free_micros, reserved, resolution, resolved, spend_refusal
 from haldir.ledger.model import Payment, Reservation
@@ -68,8 +67,7 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
         budgets = budgets_of(rows, [link.id for link in chain(rows, session)])
         if refusal := spend_refusal(budgets, self.amount_micros, self.currency):
             return deny(*refusal, about)
-        approval_id = ids.approval_id(OpId(self.op_id))
-        approved = ruling(rows, lambda: self._asked(rows, session), approval_id, self.payment_id, now)
+        approved = ruling(rows, lambda: self._asked(rows, session), self.op_id, self.payment_id, now)
         if approved.code:
             return approved.refused(about)
         reservation = Reservation(self.payment_id, session.id, "payment", self.currency, self.amount_micros, now)

@@ -92,8 +92,8 @@ class NoteUpstreamHealth(Command, frozen=True, tag="upstream.health"):
         about = Subject(upstream=self.upstream)
         if rows.get(Upstream, self.upstream) is None:
             return deny("upstream_not_found", f"There is no upstream {self.upstream!r}.", about)
-        before = rows.get(UpstreamHealth, self.upstream) or UpstreamHealth(self.upstream, healthy=True, since=0)
-        if before.healthy == self.healthy:
+        before = rows.get(UpstreamHealth, self.upstream)
+        if self.healthy == (before is None or before.healthy):
             return allow(about=about, result=HealthNoted(changed=False))
         return allow(UpstreamHealth(self.upstream, self.healthy, now), about=about, result=HealthNoted(changed=True))
 

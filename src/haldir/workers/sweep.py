@@ -53,7 +53,7 @@ async def sweep(ctx: Context) -> int:
                 "sweep_failed", extra={"event": {"tenant": tenant, "code": error.code, "error": error.message}}
             )
     await ctx.refusals.flush()
-    await ctx.key_uses.store(ctx.store, ctx.clock())
+    await ctx.key_uses.store(ctx.store, ctx.clock(), everything=False)
     return lapsed
 
 
