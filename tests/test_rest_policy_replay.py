@@ -13,11 +13,11 @@ from haldir.operations.policy_changes import PATTERNS_MAX
 from haldir.policy.bounds import METERS_MAX
 from harness.databases import fresh_database
 from harness.haldir import Haldir
-from harness.threads import running_haldir
+from harness.threads import BOOTSTRAP_TOKEN, running_haldir
 from upstreams import sample
 from upstreams.serving import serving
 
-STANDING = [
+STANDING: list[dict[str, Any]] = [
     {"name": "rate", "type": "rate_limit", "max_per_minute": 4},
     {
         "name": "person",
@@ -34,7 +34,7 @@ STANDING = [
         "when": {"calls": {"per": "agent", "within_seconds": 86400}, "gt": 6},
     },
 ]
-CANDIDATE = [
+CANDIDATE: list[dict[str, Any]] = [
     {"name": "no-x", "type": "rule", "effect": "deny", "reason": "No x.", "when": {"argument": "/text", "eq": "x"}}
 ]
 
@@ -122,6 +122,7 @@ def in_pages(haldir: Haldir, policies: Any, limit: int) -> Any:
     while pages[-1]["next_cursor"] is not None:
         pages.append(replayed(haldir, policies, limit=limit, cursor=pages[-1]["next_cursor"]))
     assert len(pages) > 1
+    (digest,) = {page["candidate_digest"] for page in pages}
     return {
         "flips": [flip for page in pages for flip in page["flips"]],
         "replayed": sum(page["replayed"] for page in pages),
@@ -131,6 +132,7 @@ def in_pages(haldir: Haldir, policies: Any, limit: int) -> Any:
             for code in {code for page in pages for code in page["refused_otherwise"]}
         },
         "next_cursor": None,
+        "candidate_digest": digest,
     }
 
 
@@ -165,6 +167,25 @@ def test_a_replay_is_recorded_and_for_those_who_may_see_arguments(haldir: Haldir
     assert entry["details"]["asked_by"]["kind"] == "key"
     weak = haldir.post("/v1/keys", {"scopes": ["proxy:write", "audit:write"]}).body["key"]
     assert haldir.post("/v1/proxy/policies/replay", {"since": 0}, key=weak).body["required"] == "payloads:read"
+
+
+def test_the_entry_of_a_replay_names_its_candidate_and_nobody_can_read_it_out_of_the_name(haldir: Haldir) -> None:
+    def named(policies: Any = None) -> str:
+        digest: str = replayed(haldir, policies)["candidate_digest"]
+        entry = haldir.rest("GET", "/v1/audit?kind=payload.replay&limit=1")["entries"][0]
+        assert entry["details"]["candidate_digest"] == digest
+        return digest
+
+    candidate = [*STANDING, *CANDIDATE]
+    whole = named(candidate)
+    assert named([dict(reversed(each.items())) for each in reversed(candidate)]) == whole
+    others = [STANDING, CANDIDATE, [], [{**each, "name": f"{each['name']}-2"} for each in candidate]]
+    others.append([{**STANDING[0], "max_per_minute": 5}, *candidate[1:]])
+    assert len({whole, *map(named, others)}) == 1 + len(others)
+    assert named() == named(STANDING) == haldir.rest("GET", "/v1/proxy/policies/versions/1")["digest"]
+    stranger = haldir.post("/v1/keys", {"name": "other", "bootstrap_token": BOOTSTRAP_TOKEN}, key=None).body["key"]
+    elsewhere = haldir.post("/v1/proxy/policies/replay", {"since": 0, "policies": candidate}, key=stranger).body
+    assert elsewhere["candidate_digest"] != whole  # It is keyed: no table of guesses serves for it.
 
 
 @pytest.mark.parametrize(
@@ -208,7 +229,11 @@ def test_the_command_line_tells_of_flips_and_of_what_it_could_not_replay(haldir:
     assert "1 calls replayed, 1 would have been decided otherwise.\n" in said
     assert said.endswith("shop.echo: erased\n")
     assert second in said
-    assert json.loads(ran(str(file), "--json"))["flips"][0]["call_id"] == first
+    told = json.loads(ran(str(file), "--json"))
+    assert (told["flips"][0]["call_id"], told["candidate_digest"]) == (
+        first,
+        replayed(haldir, CANDIDATE)["candidate_digest"],
+    )
     assert "1 calls replayed, 0 would" in ran("--since", "2020-01-01")
 
 

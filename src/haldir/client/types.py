@@ -775,11 +775,12 @@ class PoliciesListed(TypedDict):
 
 
 class PoliciesOfVersion(TypedDict):
-    """The policies as they were in one version."""
+    """The policies as they were in one version. `digest` names them as a whole, as the entry of a replay does."""
 
     version: int
     policies: list[dict[str, Any]]
     count: int
+    digest: str
 
 
 class PoliciesReplaced(TypedDict):
@@ -798,6 +799,7 @@ class PoliciesReplaced(TypedDict):
 class PoliciesReplayed(TypedDict):
     """`replayed`: calls held against the candidate, of which `flips` would have been decided otherwise.
 
+    `candidate_digest` names the candidate in the entry about this; versions of policies have such a `digest`, too.
     `refused_otherwise`: calls that were refused for another reason than policies, by its code; they are not judged.
     """
 
@@ -806,6 +808,7 @@ class PoliciesReplayed(TypedDict):
     not_replayed: list[LackingShown]
     refused_otherwise: dict[str, int]
     next_cursor: str | None
+    candidate_digest: str
 
 
 class PolicyAdded(TypedDict):

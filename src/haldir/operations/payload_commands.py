@@ -31,10 +31,14 @@ class ReadPayload(Command, frozen=True, tag="payload.read"):
 
 
 class ReplayPolicies(Command, frozen=True, tag="payload.replay"):
-    """Let somebody hold policies of his own against what calls came with, from index `first` of the log up to `end`."""
+    """Let somebody hold policies of his own against what calls came with, from index `first` of the log up to `end`.
+
+    `candidate_digest` names these policies, as a whole.
+    """
 
     first: int
     end: int
+    candidate_digest: str = ""
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         return ()

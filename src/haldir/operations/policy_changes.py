@@ -99,6 +99,11 @@ def split_name(definition: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, rest
 
 
+def digest_of(keys: TenantKeys, policies: Policies) -> str:
+    """Return what a whole set is named by in the log: one digest, in whatever order and spelling it is stated."""
+    return keys.digest("policies", strict_json.encode({name: each.definition() for name, each in policies.items()}))
+
+
 def changes_between(before: Policies, after: Policies) -> Iterator[PolicyChange]:
     """Yield what changes from one set to the other, by name."""
     for name in sorted({*before, *after}):

@@ -13,7 +13,7 @@ from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed
 from haldir.operations.payload_commands import ReplayPolicies
 from haldir.operations.policies import read_snapshot
-from haldir.operations.policy_changes import named_policies
+from haldir.operations.policy_changes import digest_of, named_policies
 from haldir.operations.policy_replay import Effect, Ruled
 from haldir.operations.recorded_calls import Recollection
 from haldir.operations.replayed_page import Flip, replayed_page
@@ -74,6 +74,7 @@ class LackingShown(msgspec.Struct, frozen=True):
 class PoliciesReplayed(msgspec.Struct, frozen=True):
     """`replayed`: calls held against the candidate, of which `flips` would have been decided otherwise.
 
+    `candidate_digest` names the candidate in the entry about this; versions of policies have such a `digest`, too.
     `refused_otherwise`: calls that were refused for another reason than policies, by its code; they are not judged.
     """
 
@@ -82,6 +83,7 @@ class PoliciesReplayed(msgspec.Struct, frozen=True):
     not_replayed: list[LackingShown]
     refused_otherwise: dict[str, int]
     next_cursor: str | None
+    candidate_digest: str
 
 
 async def replay_policies(ctx: Context, caller: Caller, request: ReplayPoliciesRequest) -> PoliciesReplayed:
@@ -90,7 +92,10 @@ async def replay_policies(ctx: Context, caller: Caller, request: ReplayPoliciesR
         raise InvalidRequest(f"`limit` is 1 to {PAGE_MAX}", "limit")
     candidate = await _candidate(ctx, caller, request)
     span = _read_cursor(request.cursor) if request.cursor else await _span(ctx, caller, request)
-    command = ReplayPolicies(op_id=ctx.new_op(), asked_by=caller.credential, first=span.first, end=span.end)
+    digest = digest_of(await ctx.keyring.tenant(caller.tenant), dict(candidate))
+    command = ReplayPolicies(
+        op_id=ctx.new_op(), asked_by=caller.credential, first=span.first, end=span.end, candidate_digest=digest
+    )
     await allowed(ctx, caller.tenant, command)
     page = await replayed_page(ctx, caller.tenant, candidate, span, request.limit)
     return PoliciesReplayed(
@@ -99,6 +104,7 @@ async def replay_policies(ctx: Context, caller: Caller, request: ReplayPoliciesR
         [_lacking(each) for each in page.lacking],
         page.otherwise,
         f"{page.rest.first}-{page.rest.end}" if page.rest else None,
+        digest,
     )
 
 

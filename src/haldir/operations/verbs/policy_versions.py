@@ -18,6 +18,7 @@ from haldir.operations.policy_changes import (
     Policies,
     PolicyChange,
     changes_between,
+    digest_of,
     named_policies,
     replacement,
 )
@@ -99,11 +100,12 @@ class PolicyVersionNamed(msgspec.Struct, frozen=True):
 
 
 class PoliciesOfVersion(msgspec.Struct, frozen=True):
-    """The policies as they were in one version."""
+    """The policies as they were in one version. `digest` names them as a whole, as the entry of a replay does."""
 
     version: int
     policies: list[dict[str, Any]]
     count: int
+    digest: str
 
 
 async def replace_policies(ctx: Context, caller: Caller, request: ReplacePoliciesRequest) -> PoliciesReplaced:
@@ -138,7 +140,8 @@ async def get_policy_version(ctx: Context, caller: Caller, request: PolicyVersio
     """Show the policies as they were in one version."""
     found = await _of_version(ctx, caller, request.version)
     policies = [shown_policy(row, policy) for row, policy in found]
-    return PoliciesOfVersion(request.version, policies, len(policies))
+    digest = digest_of(await ctx.keyring.tenant(caller.tenant), {row.id: policy for row, policy in found})
+    return PoliciesOfVersion(request.version, policies, len(policies), digest)
 
 
 async def _replaced(

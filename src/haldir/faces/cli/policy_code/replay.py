@@ -57,7 +57,7 @@ def _all_pages(remote: Remote, body: Json) -> Json:
         told["replayed"] += page["replayed"]
         for code, count in page["refused_otherwise"].items():
             told["refused_otherwise"][code] = told["refused_otherwise"].get(code, 0) + count
-        cursor = page["next_cursor"]
+        cursor, told["candidate_digest"] = page["next_cursor"], page["candidate_digest"]
     return told
 
 
