@@ -3,7 +3,8 @@
 import asyncio
 import functools
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ from haldir.journal.proof import (
     verify_consistency,
     verify_inclusion,
 )
-from haldir.journal.tiles import read_root, read_tree
-from haldir.journal.tree import EMPTY_ROOT, TILE_BYTES, Tree, leaf_hash, node_hash
+from haldir.journal.tiles import read_root, read_tiles, read_tree
+from haldir.journal.tree import EMPTY_ROOT, TILE_BYTES, Tree, leaf_hash, node_hash, perfect_root
 from haldir.storage.rows import BUNDLE, Entry, Key, Row, Tile
 
 SIZE_MAX = 70_000  # A tree with a growing tile at level 2.
@@ -196,6 +197,57 @@ def test_no_proof_holds_for_a_tree_that_shrank_or_for_less_than_a_proof() -> Non
                 assert not verify_consistency(first, second, (LEAVES[0], LEAVES[0]), path)
 
 
+def every_change_of(path: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield what is almost this path: a hash bent, cut, grown, left out, put in, doubled, or all of them turned round."""
+    for at, hash_ in enumerate(path):
+        for other in (
+            hash_[:-1],
+            hash_ + b"!",
+            b"",
+            bytes([hash_[0] ^ 1]) + hash_[1:],
+            hash_[:-1] + bytes([hash_[-1] ^ 128]),
+        ):
+            yield [*path[:at], other, *path[at + 1 :]]
+        yield [*path[:at], *path[at + 1 :]]
+        yield [*path[:at], hash_, *path[at:]]
+    for at in range(len(path) + 1):
+        for other in (b"", EMPTY_ROOT, LEAVES[0]):
+            yield [*path[:at], other, *path[at:]]
+    if path != path[::-1]:
+        yield path[::-1]
+
+
+def test_whatever_is_changed_in_an_inclusion_proof_it_is_refused() -> None:
+    for size in range(1, 18):
+        for index in range(size):
+            path, top = audit_path(index, 0, size), root(0, size)
+            for changed in every_change_of(path):
+                assert not verify_inclusion(LEAVES[index], index, size, changed, top), (index, size, changed)
+            for place in range(-size, 2 * size):
+                assert (place == index) == verify_inclusion(LEAVES[index], place, size, path, top)
+            for longer in (node_hash(top, EMPTY_ROOT), node_hash(EMPTY_ROOT, top)):
+                assert not verify_inclusion(LEAVES[index], index, size, [*path, EMPTY_ROOT], longer)
+            if path:  # A subtree's root is not the tree's.
+                k = largest_power_below(size)
+                assert not verify_inclusion(
+                    LEAVES[index], index, size, path[:-1], root(0, k) if index < k else root(k, size)
+                )
+
+
+def test_whatever_is_changed_in_a_consistency_proof_it_is_refused() -> None:
+    for second in range(1, 18):
+        for first in range(1, second + 1):
+            path, roots = consistency_path(first, 0, second), (root(0, first), root(0, second))
+            assert verify_consistency(first, second, roots, path)
+            for changed in every_change_of(path):
+                assert not verify_consistency(first, second, roots, changed), (first, second, changed)
+            for old, new in itertools.product(
+                (node_hash(EMPTY_ROOT, roots[0]), roots[0]),
+                (node_hash(EMPTY_ROOT, roots[1]), node_hash(roots[1], EMPTY_ROOT)),
+            ):
+                assert not verify_consistency(first, second, (old, new), [*path, EMPTY_ROOT])
+
+
 def test_a_proof_of_what_cannot_be_is_refused() -> None:
     for index, size in ((5, 5), (-1, 5), (0, 0)):
         with pytest.raises(ValueError, match="no leaf"):
@@ -208,6 +260,21 @@ def test_a_proof_of_what_cannot_be_is_refused() -> None:
 def test_a_short_tile_is_never_mistaken_for_a_whole_one() -> None:
     with pytest.raises(LookupError, match="shorter"):
         root_plan(200).hashes({TileAt(0, 0): b"x" * 32 * 100})
+    with pytest.raises(ValueError, match="shorter"):
+        perfect_root(b"x" * 32 * 3)  # Not the root of the two that make a pair.
+
+
+def test_a_tile_that_is_whole_is_read_as_such_and_only_the_growing_one_from_its_entries() -> None:
+    stored, asked = Stored(600), list[Key]()
+
+    async def load(row_type: type[Row], columns: tuple[str, ...], values: Sequence[Key]) -> list[Row]:
+        asked.extend(values if row_type is Entry else ())
+        return await stored.load(row_type, columns, values)
+
+    wanted = [TileAt(0, 0), TileAt(0, 2), TileAt(1, 0), TileAt(2, 1)]
+    tiles = asyncio.run(read_tiles(load, wanted))
+    assert tiles == {at: stored.all_tiles()[at] for at in wanted[:3]}
+    assert asked == [(2,)]
 
 
 def test_a_tree_remembers_one_growing_tile_of_each_level() -> None:

@@ -95,18 +95,13 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
     """Tell whether the leaf hash stands at `index` under `root` (RFC 9162 §2.1.3.2)."""
     if not 0 <= index < size:
         return False
-    at, last, found, rest = index, size - 1, leaf, list(path)
-    while last:
-        if not rest:
-            return False
-        if at & 1 or at == last:
-            found = node_hash(rest.pop(0), found)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            found = node_hash(found, rest.pop(0))
-        at, last = at >> 1, last >> 1
-    return not rest and found == root
+    lefts = _lefts(index, size)
+    if len(path) != len(lefts):
+        return False
+    found = leaf
+    for step, is_left in enumerate(lefts):
+        found = node_hash(path[step], found) if is_left else node_hash(found, path[step])
+    return found == root
 
 
 def verify_consistency(first: int, second: int, roots: tuple[bytes, bytes], path: Sequence[bytes]) -> bool:
@@ -115,24 +110,28 @@ def verify_consistency(first: int, second: int, roots: tuple[bytes, bytes], path
         return False
     if first in {0, second}:
         return not path and (roots[0] == EMPTY_ROOT if first == 0 else roots[0] == roots[1])
-    rest = list(path) if first & (first - 1) else [roots[0], *path]
-    if not rest:
+    height = (first & -first).bit_length() - 1  # Of the last perfect subtree of the first tree.
+    lefts = _lefts(first - 1, second)[height:]
+    seeded = path if first & (first - 1) else (roots[0], *path)
+    if len(seeded) != len(lefts) + 1:
         return False
-    at, last = first - 1, second - 1
-    while at & 1:
-        at, last = at >> 1, last >> 1
-    old = new = rest.pop(0)
-    for hash_ in rest:
-        if not last:
-            return False
-        if at & 1 or at == last:
-            old, new = node_hash(hash_, old), node_hash(hash_, new)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
+    old = new = seeded[0]
+    for step, is_left in enumerate(lefts, 1):
+        if is_left:
+            old, new = node_hash(seeded[step], old), node_hash(seeded[step], new)
         else:
-            new = node_hash(new, hash_)
-        at, last = at >> 1, last >> 1
-    return not last and (old, new) == roots
+            new = node_hash(new, seeded[step])
+    return (old, new) == roots
+
+
+def _lefts(index: int, size: int) -> list[bool]:
+    """Tell of each hash on the way from a leaf to the root whether it stands to the left.
+
+    Below the height where the way meets the tree's right edge each level gives one; above it only those at the left.
+    """
+    edge = (index ^ (size - 1)).bit_length()
+    within = [bool(index >> height & 1) for height in range(edge)]
+    return within + [True] * (index >> edge).bit_count()
 
 
 def _planned(ranges: "reversed[tuple[int, int]]") -> Plan:
