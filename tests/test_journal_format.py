@@ -8,7 +8,17 @@ import pytest
 
 from court import START, Court
 from haldir.gate.commands import RevokeSession
-from haldir.journal.command import ANOMALY, SYSTEM, CredentialRef, Notice, Outcome, Record, Subject
+from haldir.journal.command import (
+    ANOMALY,
+    DETAILS_WANTED,
+    STALE,
+    SYSTEM,
+    CredentialRef,
+    Notice,
+    Outcome,
+    Record,
+    Subject,
+)
 from haldir.journal.errors import Unstorable
 from haldir.journal.witness import RolledBack, WitnessDamaged
 from haldir.operations.call_commands import Charge
@@ -101,6 +111,10 @@ def test_a_stale_command_is_told_so_and_nothing_else(court: Court) -> None:
         True,
     )
     assert bytes(stale.result) == b"null"
+
+
+def test_what_has_to_come_again_is_not_allowed_meanwhile() -> None:
+    assert [each.allowed for each in (STALE, DETAILS_WANTED)] == [False, False]
 
 
 def test_what_is_wrong_with_a_store_is_a_fault_of_the_server_and_says_which() -> None:

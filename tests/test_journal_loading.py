@@ -3,17 +3,23 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from haldir.journal import journal as journal_module
+from haldir.journal.command import Command, Decision, Observation, Observer, allow
+from haldir.journal.journal import Journal
+from haldir.journal.witness import NoWitness
+from haldir.journal.working_set import WorkingSet
+from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
+from haldir.ledger.model import Budget
 from haldir.operations.payment_commands import AuthorizePayment
 from haldir.operations.session_commands import CreateSession
 from haldir.storage.memory import MemoryEngine
-from haldir.storage.rows import Row
-from journal_samples import TENANT, Spend, journal, run_async
+from haldir.storage.rows import Find, Row
+from journal_samples import SIGNER, TENANT, Spend, journal, run_async, ticking
 
 
 class Counting(MemoryEngine):
@@ -26,6 +32,47 @@ class Counting(MemoryEngine):
     async def load(self, tenant: TenantId, row_type: type[Row], columns: tuple[str, ...], values: Any) -> Iterable[Row]:
         self.loads[row_type.TABLE.name] += 1
         return await super().load(tenant, row_type, columns, values)
+
+
+class Asked(Command, frozen=True, tag="test.asked"):
+    """Counts how often it is asked what it needs."""
+
+    times: ClassVar[Counter[str]] = Counter()
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        self.times[self.op_id] += 1
+        yield Budget.at(self.op_id)
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        rows.get(Budget, self.op_id)
+        return allow()
+
+
+class Comparing(Observer):
+    """Looks at one budget whatever is decided."""
+
+    def needs(self, rows: WorkingSet, command: Command) -> Iterable[Find]:
+        yield Budget.at("compared")
+
+    def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
+        rows.get(Budget, "compared")
+        return Observation()
+
+
+@run_async
+async def test_a_command_is_asked_what_it_needs_until_that_is_nothing_new_and_no_oftener() -> None:
+    Asked.times.clear()
+    async with journal(MemoryEngine()) as log:
+        await asyncio.gather(*(log.apply(TENANT, Asked(op_id=op_id)) for op_id in "abc"))
+    assert Asked.times == {"a": 2, "b": 2, "c": 2}
+
+
+@run_async
+async def test_what_an_observer_looks_at_is_loaded_with_what_the_command_needs() -> None:
+    engine = Counting()
+    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=Comparing()) as log:
+        await log.apply(TENANT, Spend(op_id="a", holder="h", micros=1))
+    assert engine.loads["budget"] == 1
 
 
 @run_async

@@ -37,6 +37,17 @@ class Counting(Observer):
         return Observation((REFUSED,) if counted.spent_micros == SECOND_REFUSAL else (), (counted,))
 
 
+class Remembering(Observer):
+    """Keeps of whom it saw something decided."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def see(self, rows: WorkingSet, command: Command, decision: Decision, now: Micros) -> Observation:
+        self.seen.append(decision.about.session_id)
+        return Observation()
+
+
 def notices_of(entries: list[Entry]) -> list[tuple[Notice, ...]]:
     return [msgspec.json.decode(entry.body, type=Record).notices for entry in entries]
 
@@ -60,9 +71,13 @@ async def test_an_observer_sees_refusals_too_and_remembers_what_it_saw(open_engi
 @run_async
 async def test_what_is_stale_is_not_observed(open_engine: OpenEngine) -> None:
     engine = await open_engine()
-    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=Counting()) as journal:
+    observer = Remembering()
+    async with Journal(engine, SIGNER, ticking(), NoWitness(), observer=observer) as journal:
         assert (await journal.apply(TENANT, Outdated(op_id="op", holder="none"))).stale
-    assert await rows_of(engine, TENANT, Budget) == []
+        assert observer.seen == []
+        await journal.apply(TENANT, Spend(op_id="op", holder="h", micros=1))
+        assert observer.seen == ["h"]
+    assert [row.holder for row in await rows_of(engine, TENANT, Budget)] == ["h"]
     await engine.close()
 
 

@@ -1,6 +1,7 @@
 """The journal's line: how much may wait, how much one commit takes, and what the server's own log hears of faults."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from haldir.journal import journal as journal_module
-from haldir.journal.command import Command, Decision
+from haldir.journal.command import Command, Decision, Outcome
 from haldir.journal.errors import Unstorable
 from haldir.journal.journal import Figures, Journal
 from haldir.journal.witness import NoWitness
@@ -18,6 +19,7 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.kernel.errors import Conflict, Overloaded, PayloadTooLarge, Unavailable
 from haldir.kernel.ids import TenantId
+from haldir.ledger.model import Budget
 from haldir.storage.memory import MemoryEngine, MemoryTransaction
 from haldir.storage.rows import Find, Part
 from journal_samples import SIGNER, TENANT, Spend, journal, run_async, ticking
@@ -37,7 +39,7 @@ class Counted(MemoryEngine):
     async def transaction(self, tenant: TenantId) -> AsyncIterator[MemoryTransaction]:
         self.transactions += 1
         if self.away:
-            raise Unavailable("the disk is gone")
+            raise Unavailable("the disk is gone") from OSError(5, "the bus is gone")
         async with super().transaction(tenant) as transaction:
             yield transaction
 
@@ -52,6 +54,20 @@ class Broken(Command, frozen=True, tag="test.broken"):
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
         raise ZeroDivisionError
+
+
+class Insatiable(Command, frozen=True, tag="test.insatiable"):
+    """Look at one more row whenever there is what it asked for."""
+
+    note: str
+
+    def needs(self, rows: WorkingSet) -> Iterable[Find]:
+        return ()
+
+    def decide(self, rows: WorkingSet, now: Micros) -> Decision:
+        for number in itertools.count():
+            rows.get(Budget, f"{self.note} {number}")
+        raise AssertionError
 
 
 def spend(op_id: str) -> Spend:
@@ -104,13 +120,93 @@ async def test_a_queue_may_be_filled_to_the_byte() -> None:
 
 
 @run_async
-async def test_one_commit_takes_no_more_than_its_share_of_commands() -> None:
+async def test_four_thousand_and_ninety_six_may_wait_a_quarter_of_them_for_one_tenant() -> None:
+    tenants = "a" * 1025 + "b" * 1024 + "c" * 1024 + "d" * 1023 + "e" * 2
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "DRAIN_SECONDS_MAX", 0)
+        async with journal(Leaving()) as log:
+            asks = (log.apply(TenantId(tenant), spend(f"{n}")) for n, tenant in enumerate(tenants))
+            waiting = [asyncio.ensure_future(ask) for ask in asks]
+            await asyncio.sleep(0)
+            assert log.figures().waiting == 4096
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    full = [tenant for tenant, answer in zip(tenants, answers, strict=True) if isinstance(answer, Overloaded)]
+    assert full == ["a", "e"]
+
+
+@run_async
+async def test_what_waits_may_have_a_hundred_and_twenty_eight_mebibytes_and_not_one_byte_more() -> None:
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(journal_module, "DRAIN_SECONDS_MAX", 0)
+        async with journal(Leaving()) as log:
+            room = (128 << 20) - len(journal_module._encoded(spend("a")))
+            with pytest.raises(Overloaded):
+                await log.apply(TENANT, spend("a"), [Part("d", 1, bytes(room + 1))])
+            waiting = asyncio.ensure_future(log.apply(TENANT, spend("a"), [Part("d", 1, bytes(room))]))
+            await asyncio.sleep(0)
+            assert log.figures().waiting == 1
+        with pytest.raises(Unavailable):
+            await waiting
+
+
+@run_async
+async def test_one_commit_takes_two_hundred_and_fifty_six_commands_and_no_more() -> None:
     engine = Counted()
     async with journal(engine) as log:
-        await asked(log, [f"a{n}" for n in range(journal_module.BATCH_COMMANDS_MAX)])
+        await asked(log, [f"a{n}" for n in range(256)])
         assert engine.transactions == 1
-        await asked(log, [f"b{n}" for n in range(journal_module.BATCH_COMMANDS_MAX + 1)])
+        await asked(log, [f"b{n}" for n in range(257)])
         assert engine.transactions == 3
+
+
+@run_async
+async def test_a_commit_that_has_its_eight_mebibytes_takes_nobody_along() -> None:
+    room = (8 << 20) - len(journal_module._encoded(spend("a")))
+    commits = []
+    for part_bytes in (room - 1, room):
+        engine = Counted()
+        async with journal(engine) as log:
+            large = log.apply(TENANT, spend("a"), [Part("a", 1, bytes(part_bytes))])
+            await asyncio.gather(large, log.apply(TENANT, spend("b")))
+        commits.append(engine.transactions)
+    assert commits == [1, 2]
+
+
+@run_async
+async def test_nothing_is_begun_where_everyone_went_away() -> None:
+    engine = Counted()
+    async with journal(engine) as log:
+        gone = asyncio.ensure_future(log.apply(TENANT, spend("a")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await log.drain()
+        assert (engine.transactions, log.figures()) == (0, Figures())
+
+
+@pytest.mark.parametrize(("turns", "commits"), [(2, 1), (5, 2)])
+@run_async
+async def test_a_commit_takes_along_who_comes_at_once_and_waits_for_nobody_else(turns: int, commits: int) -> None:
+    async def later() -> Outcome:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await log.apply(TENANT, spend("b"))
+
+    engine = Counted()
+    async with journal(engine) as log:
+        await asyncio.gather(log.apply(TENANT, spend("a")), later())
+    assert engine.transactions == commits
+
+
+@run_async
+async def test_each_is_told_of_a_fault_by_an_error_of_its_own_that_says_what_caused_it() -> None:
+    engine = Counted()
+    async with journal(engine) as log:
+        engine.away = True
+        one, other = await asked(log, ["a", "b"])
+    assert one is not other
+    for error in (one, other):
+        assert isinstance(error, Unavailable)
+        assert str(error.__cause__) == "[Errno 5] the bus is gone"
 
 
 @run_async
@@ -131,11 +227,13 @@ async def test_a_fault_is_told_to_the_servers_log_without_what_was_asked(caplog:
 
     with caplog.at_level(logging.ERROR):
         async with Journal(MemoryEngine(), SIGNER, ticking(), Forgetful()) as log:
-            with pytest.raises(Unstorable):
-                await log.apply(TENANT, Broken(op_id="op1", note="a private matter"))
+            for command in (Broken, Insatiable):
+                with pytest.raises(Unstorable):
+                    await log.apply(TENANT, command(op_id="op1", note="a private matter"))
             assert (await log.apply(TENANT, spend("b"))).allowed
     told = [(record.message, getattr(record, "event", None)) for record in caplog.records]
     assert told == [
+        ("command_unstorable", {"tenant": TENANT, "op_id": "op1"}),
         ("command_unstorable", {"tenant": TENANT, "op_id": "op1"}),
         ("journal_writer_failed", {"tenant": TENANT}),
     ]

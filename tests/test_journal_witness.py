@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -315,6 +316,27 @@ async def test_many_heads_become_few_writes_and_the_last_one_is_kept(tmp_path: P
     await witness.flush()
     assert CheckpointFile(tmp_path / "checkpoint").kept(TENANT) == (499, ROOT)
     assert names_in(tmp_path) == {"checkpoint"}
+
+
+@run_async
+async def test_nothing_is_written_while_the_file_rests_unless_it_has_to_be(tmp_path: Path) -> None:
+    def kept() -> tuple[int, bytes] | None:
+        return CheckpointFile(tmp_path / "checkpoint").kept(TENANT)
+
+    async def seen(size: int) -> tuple[int, bytes] | None:
+        """Show a head to the witness, and return what the file holds once everything begun by that is done."""
+        witness.saw(TENANT, SIGNER.checkpoint(TENANT, size, ROOT))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return await asyncio.to_thread(kept)
+
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # One after another.
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(witness_module, "WRITE_PAUSE_SECONDS", 3600)
+        witness = CheckpointFile(tmp_path / "checkpoint")
+        assert [await seen(size) for size in (1, 2, 3)] == [(1, ROOT)] * 3
+        await witness.flush()
+    assert kept() == (3, ROOT)
 
 
 @run_async

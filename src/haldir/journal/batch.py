@@ -91,7 +91,7 @@ class Batch:
             puts[Tile] = list(self._tiles.values())
         if self._erased:
             drops[Part] = [(digest,) for digest in self._erased]
-        if self._parts and (new := await self._new_parts()):
+        if new := await self._new_parts():
             puts[Part] = new
         for (row_type, key), row in self._rows.take_changes().items():
             if row is None:
@@ -143,7 +143,7 @@ class Batch:
             except NotLoaded as missing:
                 await self._load(commands)
                 await self._fetch(list(self._rows.missing([missing.find])))
-        raise AssertionError(f"{commands[0]!r} never has all its rows")
+        raise AssertionError(f"a {type(commands[0]).__name__} never has all its rows")  # And not what it asks.
 
     def _judged(self, command: Command) -> tuple[Decision, Observation]:
         """Decide a command, unless the credential that asks no longer counts; and see what is remarkable in that."""
@@ -157,18 +157,12 @@ class Batch:
 
     async def _load(self, commands: Sequence[Command]) -> None:
         """Load what the commands need, in rounds: what they find may tell what else they need."""
-        asking = commands
         for _ in range(LOAD_ROUNDS_MAX):
-            wanted: dict[Find, None] = {}
-            still = []
-            for command in asking:
-                if missing := list(self._rows.missing(self._needs(command))):
-                    wanted.update(dict.fromkeys(missing))
-                    still.append(command)
-            if not still:
+            missing = (find for command in commands for find in self._rows.missing(self._needs(command)))
+            wanted = dict.fromkeys(missing)
+            if not wanted:
                 return
             await self._fetch(wanted)
-            asking = still
 
     def _needs(self, command: Command) -> Iterator[Find]:
         yield from command.needs(self._rows)

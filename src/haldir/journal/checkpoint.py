@@ -63,7 +63,7 @@ class Signer:
 
     def tree_head(self, size: int, root: bytes, signed_at: int) -> bytes:
         """Return the signature over a tree head as older clients verify it (WIRE.md §4, tree-head)."""
-        return self._key.sign(f"sth:{size}:{root.hex()}:{signed_at}".encode("ascii"))
+        return self._key.sign(_tree_head(size, root, signed_at))
 
     def document(self, canonical_json: bytes) -> bytes:
         """Return the signature over a JSON object; neither a checkpoint nor a tree head begins like one."""
@@ -110,12 +110,14 @@ def verify_checkpoint(note: str, verifier_key: str) -> Checkpoint:
 def verify_tree_head(signature: bytes, public_key: bytes, size: int, root: bytes, signed_at: int) -> bool:
     """Tell whether `signature` is over this tree head (WIRE.md §4, tree-head)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(
-            signature, f"sth:{size}:{root.hex()}:{signed_at}".encode("ascii")
-        )
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, _tree_head(size, root, signed_at))
     except InvalidSignature:
         return False
     return True
+
+
+def _tree_head(size: int, root: bytes, signed_at: int) -> bytes:
+    return f"sth:{size}:{root.hex()}:{signed_at}".encode()
 
 
 def _parse(note: str) -> tuple[Checkpoint, str, list[tuple[str, bytes]]]:

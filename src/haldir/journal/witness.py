@@ -59,15 +59,12 @@ class CheckpointFile:
         self.name = str(path)
         self._path = path
         self._notes = {read.tenant: note for read, note in read_notes(path)}
-        self._seen = self._written = 0
+        self._written = dict(self._notes)
         self._hurry = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def saw(self, tenant: TenantId, checkpoint: str) -> None:
-        if self._notes.get(tenant) == checkpoint:
-            return
         self._notes[tenant] = checkpoint
-        self._seen += 1
         if self._writer is None or self._writer.done():
             self._writer = asyncio.get_running_loop().create_task(self._write_all())
 
@@ -88,11 +85,11 @@ class CheckpointFile:
 
     async def _write_all(self) -> None:
         """Write until nothing newer was seen; in a hurry without pauses, and a failure is not tried again."""
-        while self._written != self._seen:
-            seen, text = self._seen, "".join(self._notes.values())
+        while self._written != self._notes:
+            notes = dict(self._notes)
             try:
-                await asyncio.to_thread(_replace, self._path, text)
-                self._written = seen
+                await asyncio.to_thread(_replace, self._path, "".join(notes.values()))
+                self._written = notes
             except OSError as error:
                 _log.error("checkpoint_not_kept", extra={"event": {"file": self.name, "error": str(error)}})
                 if self._hurry.is_set():
@@ -123,10 +120,10 @@ class NoWitness:
 
 async def refuse_rolled_back(witness: Witness, tenant: TenantId, tree: Tree, load: Load) -> None:
     """Raise RolledBack unless this tree has grown out of the one that the witness keeps."""
+    refuse_smaller(witness, tenant, tree.size)
     kept = witness.kept(tenant)
     if kept is None:
         return
-    refuse_smaller(witness, tenant, tree.size)
     kept_size, kept_root = kept
     root = tree.root() if tree.size == kept_size else await read_root(load, kept_size)
     if root != kept_root:

@@ -13,7 +13,6 @@ class NotLoaded(LookupError):
     """A decision looked at rows nobody had asked for; load them and decide again: deciding is pure."""
 
     def __init__(self, find: Find) -> None:
-        super().__init__(find)
         self.find = find
 
 
@@ -105,7 +104,6 @@ class WorkingSet:
         for name in list(itertools.islice(self._rows, max(0, len(self._rows) - keep))):
             del self._rows[name]
         self._groups.clear()
-        self._grouped.clear()
 
     def _place(self, name: tuple[type[Row], Key], row: Row | None) -> None:
         row_type, key = name
