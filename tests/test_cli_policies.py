@@ -156,6 +156,10 @@ def test_findings_are_shown_as_compilers_show_them(server: CliServer, folder: Pa
     assert [line.partition(": ")[0] for line in wrong.stdout.splitlines()[:2]] == [f"{file}:3:3", f"{file}:4:3"]
     as_json = json.loads(server.run("policy", "lint", str(folder), "--json").stdout)
     assert (as_json["ok"], [each["where"] for each in as_json["findings"]]) == (False, [f"{file}:3:3", f"{file}:4:3"])
+    file.write_text("- {name: a, type: spend_limit, max: 9}\n- type: rate_limit\n  max_per_minute: 5\n")
+    nameless = server.run("policy", "lint", str(file))
+    assert nameless.exit_code == 0
+    assert nameless.stdout.startswith(f"{file}:2:3: warning: To be applied, a policy needs the field 'name'")
     file.write_text("- {name: a, type: spend_limit, max: 5}\n")
     fine = server.run("policy", "lint", str(file))
     assert (fine.exit_code, fine.stdout) == (0, "1 policies, 0 findings.\n")

@@ -167,7 +167,7 @@ def test_policies_that_cannot_be_read_end_with_2_and_their_place(folder: Path) -
     case = "{name: a, call: {upstream: u, tool: t}, expect: allow}"
     wrong: list[tuple[str, str]] = [
         ("- {name: a, type: block_tool, tol: x}", "policies.yaml:1:31: block_tool has no field 'tol'"),
-        ("- {type: block_tool, tool: x}", "policies.yaml:1:3: A policy of a set needs the field 'name'"),
+        ("- {type: block_tool, tool: x}", "policies.yaml:1:3: To be applied, a policy needs the field 'name'"),
         ("- &a {type: block_tool}", "policies.yaml:1:3: anchors"),
         (
             "- {name: a, type: block_tool, tool: x}\n- {name: a, type: block_tool, tool: y}",

@@ -199,6 +199,7 @@ def test_the_linter_says_what_is_wrong_and_what_is_odd_and_what_is_wrong_is_not_
         assert [(each["severity"], each["policy"], each["pointer"]) for each in told["findings"]] == [
             ("warning", "no-rm", "/policies/0/tool"),
             ("error", "typo", "/policies/1/tools/1"),
+            ("warning", "", "/policies/2/name"),
             ("error", "", "/policies/2/mx"),
             ("error", "no-rm", "/policies/3/name"),
             ("error", "", "/policies/4/name"),
@@ -214,6 +215,17 @@ def test_the_linter_says_what_is_wrong_and_what_is_odd_and_what_is_wrong_is_not_
     assert haldir.rest("POST", f"{POLICIES}/lint", {"policies": [SMALL]}) == {"ok": True, "findings": []}
     many = {"policies": [SMALL] * 1001}
     assert refused(haldir.post(f"{POLICIES}/lint", many), 400, "invalid_policy")
+
+
+def test_the_linter_warns_of_a_policy_without_the_name_that_a_set_needs(haldir: Haldir) -> None:
+    nameless = {"type": "spend_limit", "max": 3}
+    refusal = put(haldir, SMALL, nameless)
+    assert (refusal.status, refusal.body["field"]) == (400, "/policies/1/name")
+    told = haldir.rest("POST", f"{POLICIES}/lint", {"policies": [SMALL, nameless]})
+    warning = {"severity": "warning", "policy": "", "pointer": "/policies/1/name", "message": refusal.body["error"]}
+    assert warning in told["findings"]
+    assert told["ok"] is True  # It may be added by itself.
+    assert haldir.post(POLICIES, nameless).status == 201
 
 
 def test_anyone_may_have_the_schema(haldir: Haldir) -> None:

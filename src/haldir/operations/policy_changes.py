@@ -19,6 +19,7 @@ NAME = "name"
 POLICIES_MAX = 1000  # Of a tenant that states them as a set; more than a person keeps in view.
 PATTERNS_MAX = 200  # Of one set: compiled they fill some ten megabytes.
 NAME_CHARS_MAX = 64
+NAMELESS = "To be applied, a policy needs the field 'name': by it later versions know it."
 RESERVED = "pol_"  # What policies without a name are called by.
 CHANGE_BYTES_MAX = 48 << 10  # Names and kinds in one command: its entry must stay under 64 KiB.
 
@@ -77,7 +78,7 @@ def _patterns_in(value: Any) -> int:
 def named_policy(definition: dict[str, Any]) -> tuple[str, Policy]:
     """Return a policy and its name. Raises InvalidPolicy."""
     if NAME not in definition:
-        raise InvalidPolicy("A policy of a set needs the field 'name': by it later versions know it.", pointer(NAME))
+        raise InvalidPolicy(NAMELESS, pointer(NAME))
     name, rest = split_name(definition)
     return name, parse(rest)
 

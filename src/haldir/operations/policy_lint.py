@@ -8,7 +8,7 @@ from haldir.kernel import strict_json
 from haldir.kernel.ids import TenantId
 from haldir.operations.books import KnownUpstream
 from haldir.operations.context import Context
-from haldir.operations.policy_changes import NAME, RESERVED, check_patterns, split_name
+from haldir.operations.policy_changes import NAME, NAMELESS, RESERVED, check_patterns, split_name
 from haldir.operations.upstreams import discover, upstreams_of
 from haldir.policy.fields import InvalidPolicy, pointer
 from haldir.policy.lint import Catalogue, Definition, Finding, Schemas, Severity, lint
@@ -50,7 +50,9 @@ async def lint_set(ctx: Context, tenant: TenantId, definitions: Sequence[dict[st
         except InvalidPolicy as fault:
             found.append(PlacedFinding("error", place, fault.pointer, fault.message))
             continue
-        name = name or f"{RESERVED}{place}"  # No name begins like this.
+        if not name:
+            found.append(PlacedFinding("warning", place, pointer(NAME), NAMELESS))
+            name = f"{RESERVED}{place}"  # No name begins like this.
         if name in places:
             found.append(PlacedFinding("error", place, pointer(NAME), f"Two policies are named {name!r}."))
             continue
