@@ -32,6 +32,7 @@ ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
     ast.RShift: (">>", "<<"),
     ast.BitAnd: ("&", "|"),
     ast.BitOr: ("|", "&"),
+    ast.BitXor: ("^", "|"),
 }
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
