@@ -12,12 +12,13 @@ import msgspec
 
 from haldir.journal.command import Record
 from haldir.operations.commands import ROW_TYPES, AnyCommand
+from haldir.storage.rows import Row
 
 STORED = Path(__file__).with_name("stored_commands.txt")
 
 
 def spelled() -> str:
-    """Return every struct that an entry or a row may hold: its tag, its fields, what those mean that are left out."""
+    """Return every struct that an entry or a row may hold: its tag or its table, its fields, what those mean that are left out."""
     found: dict[type[msgspec.Struct], None] = {}
     for struct in (Record, *get_args(AnyCommand), *ROW_TYPES):
         _gather(struct, found)
@@ -47,7 +48,7 @@ def _lines_of(struct: type[msgspec.Struct]) -> Iterator[str]:
     listed = " listed" if getattr(struct, "LISTED", False) else ""
     sparing = " without defaults" if struct.__struct_config__.omit_defaults else ""
     strict = " strict" if struct.__struct_config__.forbid_unknown_fields else ""
-    yield f"{tag or struct.__name__}{listed}{sparing}{strict}"
+    yield f"{tag or struct.__name__}{_table_of(struct)}{listed}{sparing}{strict}"
     for field in msgspec.structs.fields(struct):
         if field.default is not msgspec.NODEFAULT:
             default = field.default
@@ -56,6 +57,14 @@ def _lines_of(struct: type[msgspec.Struct]) -> Iterator[str]:
             yield f"    {field.name} = {field.default_factory()!r}"
         else:
             yield f"    {field.name}"
+
+
+def _table_of(struct: type[msgspec.Struct]) -> str:
+    if not issubclass(struct, Row):
+        return ""
+    table = struct.TABLE
+    found = "".join(f", by {column}" for column in table.index) + "".join(f", one {column}" for column in table.unique)
+    return f" in {table.name}({' '.join(table.key)}){found}{', shredded' if table.shredded else ''}"
 
 
 def test_what_is_stored_keeps_its_names_and_its_defaults() -> None:
