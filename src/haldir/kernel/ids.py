@@ -4,6 +4,7 @@ Randomness is handed in: nothing here is allowed to be surprising.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
@@ -24,10 +25,12 @@ KEY_PREFIX_CHARS = 12
 ENTRY_DIGITS = 22
 ENTRY_INDEX_MAX = 2**63 - 1  # The digits could say more than any database counts to.
 
-# base64url's own alphabet does not sort like the bytes it stands for; this order of the same characters does.
-_UNSORTED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_SORTABLE = bytes.maketrans(_UNSORTED, bytes(sorted(_UNSORTED)))
-_UNSORTABLE = bytes.maketrans(bytes(sorted(_UNSORTED)), _UNSORTED)
+# base64's alphabet does not sort like the bytes it stands for; the characters of base64url, in their own order, do.
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_IN_ORDER = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_SORTABLE = bytes.maketrans(_BASE64, _IN_ORDER)
+_UNSORTABLE = bytes.maketrans(_IN_ORDER, _BASE64)
+_HEX32 = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 _NAMED = re.compile(r"([a-z]+)_([A-Za-z0-9_-]{22})")
@@ -85,7 +88,7 @@ def op_of(kind: str, name: str) -> OpId | None:
     found = _NAMED.fullmatch(name)
     if found is None or found[1] != kind:
         return None
-    op = OpId(base64.urlsafe_b64decode(found[2].encode().translate(_UNSORTABLE) + b"==").hex())
+    op = OpId(binascii.a2b_base64(found[2].encode().translate(_UNSORTABLE) + b"==").hex())
     return op if f"{kind}_{_chars22(op)}" == name else None  # Of its last character four bits say nothing.
 
 
@@ -136,12 +139,8 @@ def is_upstream_name(text: str) -> bool:
 
 
 def _hex32(op: OpId) -> str:
-    return op if _is_hex32(op) else hashlib.sha256(op.encode()).hexdigest()[:32]
+    return op if _HEX32.fullmatch(op) else hashlib.sha256(op.encode()).hexdigest()[:32]
 
 
 def _chars22(op: OpId) -> str:
-    return base64.urlsafe_b64encode(bytes.fromhex(_hex32(op))).translate(_SORTABLE)[:22].decode()
-
-
-def _is_hex32(text: str) -> bool:
-    return len(text) == OP_ID_CHARS and all(char in "0123456789abcdef" for char in text)
+    return binascii.b2a_base64(bytes.fromhex(_hex32(op)), newline=False).translate(_SORTABLE)[:22].decode()
