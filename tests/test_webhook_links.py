@@ -223,6 +223,19 @@ def test_only_messages_that_ask_have_links_and_only_where_somebody_wanted_them(
         assert channel.came[1].body["event"] == "approval_decided"
 
 
+def test_a_sample_has_the_links_of_a_real_message_and_they_decide_nothing(
+    haldir: Haldir, channel: Receiver, visitor: Person, webhooks: Any
+) -> None:
+    number, waits = webhooks(url=channel.url), held(haldir)
+    links(channel)
+    haldir.rest("POST", "/v1/webhooks/trigger", {"event": "approval_requested", "webhook_id": number})
+    for path in links(channel, 1):
+        assert (visitor.get(path).status, follow(visitor, path).status) == (404, 400)
+    sample = channel.came[1].body
+    assert (sample["test"], haldir.get(f"/v1/approvals/{sample['request_id']}").status) == (True, 404)
+    assert approval(haldir, waits)["status"] == "pending"
+
+
 def test_who_hands_out_the_power_to_decide_must_have_it(haldir: Haldir) -> None:
     body = {"url": "http://127.0.0.1:9/", "links": True}
     refused = haldir.post("/v1/webhooks", body, key=new_key(haldir, "webhooks:write"))

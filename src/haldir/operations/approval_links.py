@@ -23,6 +23,7 @@ from haldir.vault.seal import SealBroken
 from haldir.webhooks.events import APPROVAL, Event
 from haldir.webhooks.message import Link
 from haldir.webhooks.model import Webhook
+from haldir.webhooks.samples import TEST
 
 PATH = "/approve/"
 ASKED = "approval_requested"
@@ -44,17 +45,23 @@ class DecidingLink(msgspec.Struct, frozen=True, array_like=True):
 
 
 async def links_for(ctx: Context, tenant: TenantId, webhook: Webhook, event: Event) -> tuple[Link, ...]:
-    """Return the links of a message; none where nobody said at which URL others reach this Haldir."""
+    """Return the links of a message; none where nobody said at which URL others reach this Haldir.
+
+    Those of a sample look as they do in a real one, and lead to an approval that there is not.
+    """
     approval_id = event.fields.get("request_id")
     if ctx.public_url is None or not event.kind.startswith(APPROVAL) or not approval_id:
         return ()
     opening = Link("Open", f"{ctx.public_url}/approvals/{approval_id}")
     if not webhook.links or event.kind != ASKED:
         return (opening,)
-    approval = await find_row(ctx, tenant, Approval, approval_id)
-    if approval is None or approval.status(ctx.clock()) != "pending":  # It was decided before this could be delivered.
+    expires_at = event.at if event.fields.get(TEST) else await _open_until(ctx, tenant, approval_id)
+    if expires_at is None:  # It was decided before this could be delivered.
         return (opening,)
-    approving, denying = (_url(ctx, tenant, webhook, approval, verdict) for verdict in ("approve", "deny"))
+    verdicts: tuple[Verdict, ...] = ("approve", "deny")
+    approving, denying = (
+        _url(ctx, DecidingLink(tenant, approval_id, webhook.id, verdict, expires_at)) for verdict in verdicts
+    )
     return (Link("Approve…", approving, "primary"), Link("Deny…", denying, "danger"), opening)
 
 
@@ -76,7 +83,12 @@ async def caller_by(ctx: Context, link: DecidingLink) -> Caller:
     return Caller(link.tenant, CredentialRef(LINK, str(link.webhook_id)), answers_for=made_by)
 
 
-def _url(ctx: Context, tenant: TenantId, webhook: Webhook, approval: Approval, verdict: Verdict) -> str:
-    link = DecidingLink(tenant, approval.id, webhook.id, verdict, approval.expires_at)
+async def _open_until(ctx: Context, tenant: TenantId, approval_id: str) -> Micros | None:
+    """Return until when an approval can be decided; None if it no longer can."""
+    approval = await find_row(ctx, tenant, Approval, approval_id)
+    return approval.expires_at if approval and approval.status(ctx.clock()) == "pending" else None
+
+
+def _url(ctx: Context, link: DecidingLink) -> str:
     box = ctx.keyring.seal_box(LABEL, msgspec.msgpack.encode(link), BOUND_TO)
     return f"{ctx.public_url}{PATH}{base64.urlsafe_b64encode(box).decode().rstrip('=')}"

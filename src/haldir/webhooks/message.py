@@ -11,6 +11,7 @@ import msgspec
 from haldir.kernel.clock import iso_text
 from haldir.kernel.money import CURRENCY, MICROS, format_amount
 from haldir.webhooks.events import Event
+from haldir.webhooks.samples import TEST
 
 TITLE_CHARS_MAX = 100  # Slack's header takes 150.
 VALUE_CHARS_MAX = 300  # Of one fact; escaped it is at most 1,500, and a field of Slack's takes 2,000.
@@ -97,7 +98,7 @@ class Message(msgspec.Struct, frozen=True):
 def message_of(event: Event, name: str, links: Sequence[Link] = ()) -> Message:
     """Return an event in words; `name` is what the endpoint calls it."""
     title = TITLES.get(name) or clean(name.replace("_", " ").capitalize(), TITLE_CHARS_MAX)
-    if event.fields.get("test"):
+    if event.fields.get(TEST):
         title = f"Test: {title}"
     naming = NAMED_IN_SUMMARY[:-1] if name in SAY_WHY else NAMED_IN_SUMMARY
     named = [_said(field, event.fields[field]) for field in naming if event.fields.get(field)]
