@@ -381,7 +381,7 @@ def test_an_event_is_replayed_to_the_endpoint_of_an_attempt(settings: Settings) 
             await remove_webhook(scene.ctx, scene.caller, WebhookNamed(1))
             with pytest.raises(Refused) as refused:
                 await replay_delivery(scene.ctx, scene.caller, ReplayOneRequest(attempt.delivery_id))
-            assert refused.value.refusal == "webhook_not_found"
+            assert refused.value.code == "webhook_not_found"
 
     played(settings, story)
 
@@ -406,7 +406,7 @@ def test_a_span_is_replayed_in_order_without_what_will_arrive_anyway(settings: S
             assert [each for each in receiver.event_ids[4:] if each != coming] == told[1:]
             with pytest.raises(Refused) as refused:
                 await replay_events(scene.ctx, scene.caller, ReplayRangeRequest(9, Moment(0)))
-            assert refused.value.refusal == "webhook_not_found"
+            assert refused.value.code == "webhook_not_found"
 
     played(settings, story)
 

@@ -4,8 +4,6 @@ Decisions refuse with a code out of `REFUSALS`; everything else raises one of th
 rendered once, at the face.
 """
 
-from typing import ClassVar
-
 import msgspec
 
 
@@ -87,8 +85,8 @@ REFUSALS: dict[str, RefusalKind] = {
 class HaldirError(Exception):
     """A request that Haldir does not carry out. Nothing changed."""
 
-    code: ClassVar[str] = "internal_error"
-    status: ClassVar[int] = 500
+    code: str = "internal_error"
+    status: int = 500
     hint: str = ""
 
     def __init__(self, message: str) -> None:
@@ -106,15 +104,13 @@ class InternalError(HaldirError):
 
 
 class Refused(HaldirError):
-    """A decision said no; its entry is in the log."""
+    """A decision said no, with a code out of REFUSALS; its entry is in the log."""
 
-    def __init__(self, refusal: str, reason: str, call_id: str = "", approval_id: str = "") -> None:
+    def __init__(self, code: str, reason: str, call_id: str = "", approval_id: str = "") -> None:
         super().__init__(reason)
-        self.refusal, self.reason, self.call_id, self.approval_id = refusal, reason, call_id, approval_id
-
-    @property
-    def kind(self) -> RefusalKind:
-        return REFUSALS[self.refusal]
+        kind = REFUSALS[code]
+        self.code, self.status, self.hint = code, kind.status, kind.hint
+        self.call_id, self.approval_id = call_id, approval_id
 
 
 class InvalidRequest(HaldirError):

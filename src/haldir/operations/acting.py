@@ -42,7 +42,7 @@ async def in_living_session(ctx: Context, caller: Caller) -> Caller:
     try:
         await living_session(ctx, caller, caller.session_id)
     except Refused as refused:
-        if refused.refusal not in ENDED:
+        if refused.code not in ENDED:
             raise
         return msgspec.structs.replace(caller, session_id=await next_session(ctx, caller))
     return caller

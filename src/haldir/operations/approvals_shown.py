@@ -117,7 +117,7 @@ def waiting_for(approval_id: str) -> dict[str, Any]:
 
 def held_call(refused: Refused) -> dict[str, Any]:
     """Return what the caller of a held tool reads: as a plain result, for nothing failed (WIRE.md §7)."""
-    said = {"status": APPROVAL_REQUIRED, "reason": refused.reason, "message": refused.kind.hint}
+    said = {"status": APPROVAL_REQUIRED, "reason": refused.message, "message": refused.hint}
     return said | waiting_for(refused.approval_id)
 
 

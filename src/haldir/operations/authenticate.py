@@ -32,7 +32,7 @@ async def authenticate(ctx: Context, bearer: str | None, session_id: str | None)
     try:  # Agents and tokens act in their own session and cannot choose another.
         return msgspec.structs.replace(caller, session_id=await acting_session(ctx, caller))
     except Refused as refused:
-        raise Unauthenticated(refused.reason) from refused
+        raise Unauthenticated(refused.message) from refused
 
 
 async def identify(ctx: Context, bearer: str | None) -> Caller:
@@ -90,7 +90,7 @@ async def require_scope(ctx: Context, caller: Caller, scope: str, operation: str
 
 
 def _gone(refused: Refused) -> str:
-    return "Invalid or revoked API key." if refused.refusal == "key_revoked" else refused.reason
+    return "Invalid or revoked API key." if refused.code == "key_revoked" else refused.message
 
 
 async def _look_up(ctx: Context, sha256: str) -> KnownCredential | None:

@@ -14,13 +14,13 @@ def failure_of(error: CallFailure, inbound: Inbound, call_id: str) -> bytes:
     """Return the result for a call that failed. Raises the refusal itself where it is of the credential or session."""
     match error:
         case Refused():
-            if error.kind.status == UNAUTHORIZED:
+            if error.status == UNAUTHORIZED:
                 raise error
             said = {
-                "error": error.reason,
-                "code": error.refusal,
+                "error": error.message,
+                "code": error.code,
                 "blocked_by": "haldir",
-                "hint": error.kind.hint,
+                "hint": error.hint,
                 "call_id": error.call_id,
             }
         case OutcomeUnknown():

@@ -53,10 +53,9 @@ def fault_of(error: HaldirError, request_id: Raw) -> Fault:
         case RpcFault():
             return Fault(error.http_status, rpc_error(request_id, error.rpc_code, error.message, error.data))
         case Refused():
-            status = error.kind.status
-            code = UNAUTHENTICATED if status == UNAUTHORIZED else REFUSED
-            data = {"code": error.refusal, "hint": error.kind.hint, "blocked_by": "haldir"}
-            return Fault(status, rpc_error(request_id, code, error.reason, data), _challenge(status))
+            code = UNAUTHENTICATED if error.status == UNAUTHORIZED else REFUSED
+            data = {"code": error.code, "hint": error.hint, "blocked_by": "haldir"}
+            return Fault(error.status, rpc_error(request_id, code, error.message, data), _challenge(error.status))
         case _:
             data = {"code": error.code} | ({"hint": error.hint} if error.hint else {})
             body = rpc_error(request_id, _rpc_code(error), error.message, data)

@@ -72,7 +72,7 @@ class HeldCall:
         try:
             return await attempt()
         except Refused as refused:
-            if refused.refusal != APPROVAL_REQUIRED:
+            if refused.code != APPROVAL_REQUIRED:
                 raise
             self._way = way_of(await held_setting(self._ctx, self._waiter.caller), self.inbound)
             if self._way != "stream" or not await self._waits.decided(self._waiter, refused.approval_id):
@@ -84,7 +84,7 @@ class HeldCall:
 
         Raises the refusal itself where it is of the credential or session.
         """
-        if not isinstance(error, Refused) or error.refusal != APPROVAL_REQUIRED:
+        if not isinstance(error, Refused) or error.code != APPROVAL_REQUIRED:
             return failure_of(error, self.inbound, call_id)
         asking = self.input_required(error)
         return rpc.response(self.inbound.id_raw, rpc.raw(asking)) if asking else self._plain(error)
@@ -92,7 +92,7 @@ class HeldCall:
     def input_required(self, refused: Refused) -> dict[str, Any] | None:
         """Return the result by which a held call asks its client to come back; None if it has to be told plainly."""
         rounds = self._before.state.rounds + 1 if self._before else 1
-        if refused.refusal != APPROVAL_REQUIRED or self._way != "input" or self._declined or rounds > ROUNDS_MAX:
+        if refused.code != APPROVAL_REQUIRED or self._way != "input" or self._declined or rounds > ROUNDS_MAX:
             return None
         sealed = seal_state(self._ctx.keyring, refused.approval_id, rounds, self._waiter)
         if sealed is None:
@@ -112,7 +112,7 @@ class HeldCall:
 
     def _page(self, refused: Refused) -> dict[str, Any]:
         """Ask the client to lead its user to where a person decides."""
-        message = f"{refused.reason} Approve or deny it there, then come back."
+        message = f"{refused.message} Approve or deny it there, then come back."
         params = {"mode": "url", "message": message, "url": self._waits.link(refused.approval_id)}
         return {"method": "elicitation/create", "params": params}
 

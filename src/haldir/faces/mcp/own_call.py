@@ -58,7 +58,7 @@ class OwnCalls:
 def _failure(tool: OwnTool, error: HaldirError, inbound: Inbound) -> dict[str, Any]:
     extras = tool.operation.refusal_extras
     said = error_members(error, extras(error) if extras else None)
-    answers = tool.mcp.refusal_answers and isinstance(error, Refused) and error.kind.status != UNAUTHORIZED
+    answers = tool.mcp.refusal_answers and isinstance(error, Refused) and error.status != UNAUTHORIZED
     return _result(rpc.raw(said), inbound, is_error=not answers)
 
 

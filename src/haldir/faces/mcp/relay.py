@@ -86,7 +86,7 @@ class Relay:
             return await upstream_for(self._ctx, asker.caller, name)
         except Refused as refused:
             # Without the name that was tried: one who tries many fills no log.
-            await self._ctx.refusals.record(asker.caller, "mcp", refused.refusal, "There is no such upstream.")
+            await self._ctx.refusals.record(asker.caller, "mcp", refused.code, "There is no such upstream.")
             raise
 
     async def _pass(self, hop: Hop, onward: Onward, receive: Receive, look: Look) -> None:

@@ -17,7 +17,6 @@ from haldir.kernel.errors import (
     Refused,
     RequestTimeout,
     TryLater,
-    Unauthenticated,
 )
 from haldir.operations.kept_answers import Answer, Header
 
@@ -59,16 +58,14 @@ def exchange_of(scope: Scope) -> Exchange:
 
 def error_reply(error: HaldirError, request_id: str, extras: dict[str, Any] | None = None) -> Reply:
     """Return an error as WIRE.md §0 asks: error, code, request_id, and what helps; `extras` of the operation win."""
-    status = error.kind.status if isinstance(error, Refused) else error.status
     body = encode({"request_id": request_id} | error_members(error, extras))
-    waits = isinstance(error, Refused) and error.refusal == APPROVAL_REQUIRED
-    return Reply(status, body, tuple(_headers(error, status)), final=not waits)
+    waits = isinstance(error, Refused) and error.code == APPROVAL_REQUIRED
+    return Reply(error.status, body, tuple(_headers(error)), final=not waits)
 
 
 def error_members(error: HaldirError, extras: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what an error says, whoever asked for it and by which face."""
-    code, hint = (error.refusal, error.kind.hint) if isinstance(error, Refused) else (error.code, error.hint)
-    said: dict[str, Any] = {"error": error.message, "code": code} | ({"hint": hint} if hint else {})
+    said: dict[str, Any] = {"error": error.message, "code": error.code} | ({"hint": error.hint} if error.hint else {})
     return said | _particulars(error) | (extras or {})
 
 
@@ -89,12 +86,10 @@ def _particulars(error: HaldirError) -> dict[str, Any]:
     return {}
 
 
-def _headers(error: HaldirError, status: int) -> list[Header]:
+def _headers(error: HaldirError) -> list[Header]:
     match error:
         case TryLater(retry_after_seconds=seconds):
             return [(b"retry-after", str(seconds).encode())]
         case PayloadTooLarge() | RequestTimeout():
             return [CLOSE]  # What is still on its way of the body must not be read as the next request.
-        case Unauthenticated():
-            return [CHALLENGE]
-    return [CHALLENGE] if status == UNAUTHORIZED else []
+    return [CHALLENGE] if error.status == UNAUTHORIZED else []

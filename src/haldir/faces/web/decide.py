@@ -5,7 +5,7 @@ import msgspec
 from haldir.faces.web.approval_pages import ApprovalVerbs
 from haldir.faces.web.shown import title_of
 from haldir.faces.web.visits import Told, Visitor
-from haldir.kernel.errors import HaldirError, Refused, Unauthenticated
+from haldir.kernel.errors import HaldirError, Unauthenticated
 from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.authenticate import authorize
 from haldir.operations.context import Context
@@ -28,8 +28,7 @@ class Decisions(msgspec.Struct, frozen=True):
         except Unauthenticated:
             raise
         except HaldirError as error:
-            reason = error.reason if isinstance(error, Refused) else error.message
-            return Told(f"Not decided. {reason}", good=False)
+            return Told(f"Not decided. {error.message}", good=False)
         return told_of(decided, await self._title(visitor, approval_id))
 
     async def _title(self, visitor: Visitor, approval_id: str) -> str:

@@ -30,7 +30,6 @@ from haldir.kernel.errors import (
     InternalError,
     MethodNotAllowed,
     NotFound,
-    Refused,
     TryLater,
     Unauthenticated,
 )
@@ -171,7 +170,7 @@ class WebFace:
         try:
             visit = await self._sign_in.visit(form.get("key", "").strip(), (scope["client"] or ("", 0))[0])
         except HaldirError as error:
-            return page_reply(self._plain.sign_in(goes_to, _said(error)), _status(error), *_headers(error))
+            return page_reply(self._plain.sign_in(goes_to, _said(error)), error.status, *_headers(error))
         return see_other(goes_to, self._visits.cookie(visit))
 
     async def _signed_out(self, form: dict[str, str], visitor: Visitor | None) -> WebReply:
@@ -211,7 +210,7 @@ class WebFace:
         return WebReply(200, asset.body, ((b"content-type", asset.kind), KEPT))
 
     def _problem(self, error: HaldirError, visitor: Visitor | None) -> WebReply:
-        return page_reply(self._plain.problem(error, _status(error), visitor), _status(error), *_headers(error))
+        return page_reply(self._plain.problem(error, visitor), error.status, *_headers(error))
 
 
 def _query(scope: Scope) -> dict[str, str]:
@@ -230,14 +229,10 @@ def _sign_in_for(path: str) -> str:
     return "/sign-in" if path == HOME else f"/sign-in?next={quote(place(path), safe='/')}"
 
 
-def _status(error: HaldirError) -> int:
-    return error.kind.status if isinstance(error, Refused) else error.status
-
-
 def _said(error: HaldirError) -> str:
     if isinstance(error, Unauthenticated):
         return "This key does not work here: it is not one of this Haldir's, or it was revoked."
-    return error.reason if isinstance(error, Refused) else error.message
+    return error.message
 
 
 def _headers(error: HaldirError) -> list[Header]:
@@ -245,4 +240,4 @@ def _headers(error: HaldirError) -> list[Header]:
         return [(b"retry-after", str(error.retry_after_seconds).encode())]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", b"GET, HEAD, POST")]
-    return [CHALLENGE] if _status(error) == UNAUTHORIZED else []
+    return [CHALLENGE] if error.status == UNAUTHORIZED else []

@@ -64,9 +64,9 @@ class LinkPages(msgspec.Struct, frozen=True):
         try:
             told, status = told_of(await operation.run(self.ctx, caller, request), link.approval_id), 200
         except Refused as refused:
-            if refused.refusal in {"link_ended", "approval_not_found"}:
+            if refused.code in {"link_ended", "approval_not_found"}:
                 raise
-            told, status = Told(f"Not decided. {refused.reason}", good=False), refused.kind.status
+            told, status = Told(f"Not decided. {refused.message}", good=False), refused.status
         return await self._page(link, await self._approval(link), told, status)
 
     def _link(self, token: str, address: str) -> DecidingLink:

@@ -9,7 +9,7 @@ from haldir.faces.web.frame import Frame
 from haldir.faces.web.html import Element, h
 from haldir.faces.web.legible import legible
 from haldir.faces.web.visits import Visitor
-from haldir.kernel.errors import HaldirError, Refused
+from haldir.kernel.errors import HaldirError
 
 HOME = "/approvals"
 KEY_CHARS_MAX = 256
@@ -49,16 +49,15 @@ class PlainPages(msgspec.Struct, frozen=True):
             page, children=(msgspec.structs.replace(head, children=(*head.children, refresh)), body)
         )
 
-    def problem(self, error: HaldirError, status: int, visitor: Visitor | None) -> Element:
+    def problem(self, error: HaldirError, visitor: Visitor | None) -> Element:
         """Return what went wrong, in words."""
-        title = HTTPStatus(status).phrase
-        said = error.reason if isinstance(error, Refused) else error.message
+        title = HTTPStatus(error.status).phrase
         return self.frame.page(
             title,
             h(
                 "section",
                 h("h1", title),
-                h("p", legible(said)),
+                h("p", legible(error.message)),
                 h("p", h("a", "To the approvals", href=HOME)),
                 class_="plain",
             ),

@@ -147,8 +147,8 @@ async def _changed(ctx: Context, caller: Caller, command: RevokeKey | SetKeyHeld
     try:
         await allowed(ctx, caller.tenant, command)
     except Refused as refused:
-        if refused.refusal == "key_not_found":
-            raise NotFound(refused.reason) from refused
+        if refused.code == "key_not_found":
+            raise NotFound(refused.message) from refused
         raise
 
 

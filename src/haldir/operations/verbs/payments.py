@@ -242,8 +242,8 @@ def _refusal_extras(error: HaldirError) -> dict[str, Any]:
     """Return what published clients read of a refused payment (WIRE.md §3); of a held one, what it waits for."""
     if not isinstance(error, Refused):
         return {}
-    said: dict[str, Any] = {"authorized": False, "reason": error.reason}
-    return said | waiting_for(error.approval_id) if error.refusal == APPROVAL_REQUIRED else said
+    said: dict[str, Any] = {"authorized": False, "reason": error.message}
+    return said | waiting_for(error.approval_id) if error.code == APPROVAL_REQUIRED else said
 
 
 OPERATIONS = (

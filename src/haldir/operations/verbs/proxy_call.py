@@ -80,13 +80,13 @@ class _RpcError(msgspec.Struct):
 
 
 def _refused(refused: Refused) -> StatusResponse:
-    if refused.refusal == APPROVAL_REQUIRED:
+    if refused.code == APPROVAL_REQUIRED:
         content = [{"type": "text", "text": msgspec.json.encode(held_call(refused)).decode()}]
         held = {"content": content, "isError": False}
         return StatusResponse(200, msgspec.Raw(msgspec.json.encode(held)), final=False)
-    status = refused.kind.status if refused.kind.status == ENDED_STATUS else REFUSED_STATUS
-    extras = {"code": refused.refusal, "hint": refused.kind.hint, "call_id": refused.call_id, "blocked_by": "haldir"}
-    return _answer(status, refused.reason, extras)
+    status = refused.status if refused.status == ENDED_STATUS else REFUSED_STATUS
+    extras = {"code": refused.code, "hint": refused.hint, "call_id": refused.call_id, "blocked_by": "haldir"}
+    return _answer(status, refused.message, extras)
 
 
 def _answer(status: int, error: str, extras: dict[str, str]) -> StatusResponse:

@@ -122,8 +122,8 @@ async def create_session(ctx: Context, caller: Caller, request: CreateSessionReq
     try:
         opened = await allowed_result(ctx, caller.tenant, command, SessionOpened)
     except Refused as refused:
-        if refused.refusal in PARENT_GONE:
-            raise InvalidRequest(f"`parent_session_id`: {refused.reason}", "parent_session_id") from refused
+        if refused.code in PARENT_GONE:
+            raise InvalidRequest(f"`parent_session_id`: {refused.message}", "parent_session_id") from refused
         raise
     return SessionCreated(
         opened.session_id,
@@ -169,7 +169,7 @@ async def revoke_session(ctx: Context, caller: Caller, request: RevokeSessionReq
     try:
         await allowed(ctx, caller.tenant, command)
     except Refused as refused:
-        if refused.refusal == "session_not_found":
+        if refused.code == "session_not_found":
             raise NotFound(UNKNOWN) from refused
         raise
     return SessionRevoked(revoked=True, session_id=request.session_id, cascade_revoked=ended)
