@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from haldir.approvals.model import TENANT_WIDE, Approval, PendingCount
 from haldir.journal.working_set import WorkingSet
+from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
 
 PENDING_PER_SESSION_MAX = 100  # An agent with more open questions has run wild; nobody reads that many.
 PENDING_PER_TENANT_MAX = 10_000  # More than all people of a tenant decide within an approval's life.
-
-Refusal = tuple[str, str]
 
 
 def pending_needs(session_id: str) -> Iterator[Find]:

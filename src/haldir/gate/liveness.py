@@ -9,9 +9,8 @@ from haldir.gate.model import Agent, ApiKey, Session
 from haldir.journal.command import CredentialRef
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
-
-Refusal = tuple[str, str]
 
 _REASONS = {
     "session_revoked": "The session {id} was revoked.",

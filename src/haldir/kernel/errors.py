@@ -6,6 +6,8 @@ rendered once, at the face.
 
 import msgspec
 
+Refusal = tuple[str, str]  # What a decision is to say no with: a code out of REFUSALS, and the reason in words.
+
 
 class RefusalKind(msgspec.Struct, frozen=True):
     """What is the same for every refusal of one code."""

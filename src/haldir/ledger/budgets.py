@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from haldir.journal.working_set import WorkingSet
+from haldir.kernel.errors import Refusal
 from haldir.kernel.money import format_amount
 from haldir.ledger.model import Budget, Reservation
 from haldir.storage.rows import Find
-
-Refusal = tuple[str, str]
 
 
 def budgets_of(rows: WorkingSet, holders: Sequence[str]) -> list[Budget]:

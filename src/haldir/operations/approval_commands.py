@@ -15,11 +15,10 @@ from haldir.gate.model import Session
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
 
 NEVER_DECIDES = frozenset({"session", "agent"})  # Kinds of credentials that agents hold.
-
-Refusal = tuple[str, str]
 
 
 class ApprovalRequested(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from haldir.journal.command import DETAILS_WANTED, STALE, Command, Decision, Not
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel import canonical
 from haldir.kernel.clock import MILLISECOND, SECOND, Micros
+from haldir.kernel.errors import Refusal
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.kernel.scopes import covers
 from haldir.ledger.budgets import budgets_of, reserved, resolution, resolved, spend_refusal
@@ -35,7 +36,6 @@ LAPSE_GRACE_SECONDS = 60  # After its deadline: a Settle that is still on its wa
 
 POLICY_REFUSALS = frozenset({"policy_denied", "rate_exceeded"})  # Those that a change of policies may turn.
 
-Refusal = tuple[str, str]
 ResultKept = Literal["no", "yes", "too_large"]
 
 
@@ -77,7 +77,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
     judgement: Judgement
     deadline_ms: int
     charge: Charge = Charge()
-    fault: tuple[str, str] | None = None
+    fault: Refusal | None = None
     harmless_sha256: str = ""
     details_digest: str = ""
     beside_digest: str = ""

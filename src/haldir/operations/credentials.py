@@ -5,12 +5,13 @@ A link's power was handed out by the key that made its webhook, and ends with ei
 
 from collections.abc import Iterable
 
-from haldir.gate.liveness import Refusal, chain_needs
+from haldir.gate.liveness import chain_needs
 from haldir.gate.liveness import credential_refusal as gate_refusal
 from haldir.gate.model import Agent, ApiKey
 from haldir.journal.command import CredentialRef
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
 from haldir.webhooks.model import Webhook
 

@@ -11,6 +11,7 @@ import msgspec
 
 from haldir.gate.model import Session
 from haldir.kernel import ids, strict_json
+from haldir.kernel.errors import Refusal
 from haldir.kernel.ids import OpId
 from haldir.operations.books import KnownUpstream, SessionFacts
 from haldir.operations.call_commands import Admit, Charge
@@ -26,8 +27,6 @@ from haldir.proxy.definition import Definition
 from haldir.proxy.model import DEADLINE_SECONDS
 from haldir.storage.rows import Part
 from haldir.vault.reference import REFERENCE_OPENING
-
-Fault = tuple[str, str]
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -74,7 +73,7 @@ async def judged(ctx: Context, call: ToolCall, op_id: OpId, parts: Sequence[Part
     )
 
 
-async def _judgement(ctx: Context, call: ToolCall, charge: Charge) -> tuple[Judgement, Fault | None]:
+async def _judgement(ctx: Context, call: ToolCall, charge: Charge) -> tuple[Judgement, Refusal | None]:
     try:
         policies = await ctx.policies.current(call.caller.tenant)
     except PoliciesUnavailable as error:
@@ -104,7 +103,7 @@ async def _session_facts(ctx: Context, call: ToolCall) -> SessionFacts:
     return ctx.sessions.put(tenant, call.session_id, SessionFacts(session.agent_id, session.scopes))
 
 
-def _argument_fault(arguments: Any) -> Fault | None:
+def _argument_fault(arguments: Any) -> Refusal | None:
     if not _mentions_secret(arguments):
         return None
     return "secret_reference", "The arguments hold a secret reference, and this Haldir cannot fill it yet."
@@ -121,7 +120,7 @@ def _mentions_secret(value: Any) -> bool:
     return False
 
 
-async def _definition(ctx: Context, call: ToolCall, known: KnownUpstream) -> tuple[Definition | None, Fault | None]:
+async def _definition(ctx: Context, call: ToolCall, known: KnownUpstream) -> tuple[Definition | None, Refusal | None]:
     """Return the tool as its upstream describes it; one that nobody could ask for its tools has no unknown tools."""
     discovery = await discover(ctx, call.caller.tenant, known, call.tool)
     definition = discovery.definitions.get(call.tool)

@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import TypeVar
 
-from haldir.gate.liveness import Refusal, chain_needs, session_refusal
+from haldir.gate.liveness import chain_needs, session_refusal
 from haldir.gate.model import Session
 from haldir.journal.command import CredentialRef
 from haldir.journal.working_set import WorkingSet
-from haldir.kernel.errors import Refused
+from haldir.kernel.errors import Refusal, Refused
 from haldir.kernel.ids import TenantId
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context

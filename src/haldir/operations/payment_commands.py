@@ -18,13 +18,12 @@ from haldir.journal.command import Command, CredentialRef, Decision, Subject, al
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel import canonical
 from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Refusal
 from haldir.kernel.money import CURRENCY, format_amount
 from haldir.ledger.budgets import budgets_of, free_micros, reserved, resolution, resolved, spend_refusal
 from haldir.ledger.model import Payment, Reservation
 from haldir.operations.session_commands import family_needs
 from haldir.storage.rows import Find
-
-Refusal = tuple[str, str]
 
 
 class PaymentAuthorized(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from haldir.gate.model import Agent, Session, expiry
 from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.errors import Refusal
 from haldir.kernel.money import format_amount
 from haldir.kernel.scopes import covers
 from haldir.ledger.budgets import budget_needs, budgets_of, free_micros
@@ -17,8 +18,6 @@ from haldir.storage.rows import Credential, Find
 
 TTL_SECONDS = 3600  # WIRE.md §2: what a session lives when nobody says.
 DEPTH_MAX = 8  # WIRE.md §2, max_delegation_depth: a longer chain is a loop in somebody's program.
-
-Refusal = tuple[str, str]
 
 
 class SessionOpened(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 from haldir.journal.command import STALE, Command, Decision, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
+from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
 from haldir.vault.model import FIRST_KEY_VERSION, Exposure, SecretVersion, StoredSecret, TenantKey, TenantKeyVersions
 
@@ -134,5 +135,5 @@ def secret_needs(rows: WorkingSet, name: str) -> Iterable[Find]:
         yield SecretVersion.at(name, secret.version)
 
 
-def unknown_secret(name: str) -> tuple[str, str]:
+def unknown_secret(name: str) -> Refusal:
     return "secret_not_found", f"There is no secret {name!r}."

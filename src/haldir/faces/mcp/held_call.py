@@ -17,7 +17,7 @@ from haldir.faces.mcp.held_waits import HeldWaits, Waiter
 from haldir.faces.mcp.held_ways import Way, takes_url, way_of
 from haldir.faces.mcp.inbound import Inbound
 from haldir.kernel.clock import Micros
-from haldir.kernel.errors import REFUSALS, Refused
+from haldir.kernel.errors import REFUSALS, Refusal, Refused
 from haldir.operations.approvals_shown import held_call, waiting_for
 from haldir.operations.context import Context
 from haldir.operations.held_setting import held_setting
@@ -128,7 +128,7 @@ class HeldCall:
         return tool_answer(self.inbound.id_raw, held_call(refused), modern=modern, failed=failed)
 
 
-def _spent(approval: Approval, now: Micros) -> tuple[str, str] | None:
+def _spent(approval: Approval, now: Micros) -> Refusal | None:
     """Return why nothing comes of an approval any more, or None."""
     if approval.state == "used":
         return "approval_used", f"{approval.id} has let its call through already, as {approval.used_by}."
