@@ -14,10 +14,10 @@ SEALED_PATH = re.compile(r"/approve/[^/]+")  # What stands there decides: it is 
 _log = logging.getLogger(__name__)
 
 
-def report_fault(error: Exception, scope: Scope, request_id: str) -> None:
+def report_fault(error: Exception, scope: Scope, request_id: str = "") -> None:
+    """Log it in one line, under the id that its answer has; an answer of MCP has none."""
     frames = traceback.extract_tb(error.__traceback__)
-    particulars = {
-        "request_id": request_id,
+    particulars = ({"request_id": request_id} if request_id else {}) | {
         "method": scope["method"],
         "path": SEALED_PATH.sub("/approve/***", scope["path"]),
         "error": type(error).__qualname__,

@@ -1,7 +1,5 @@
 """Where MCP comes in: `/mcp` and `/mcp/{upstream}`, as raw ASGI. Whatever goes wrong becomes one answer."""
 
-import logging
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import final
@@ -12,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body, read_body
 from haldir.faces.cors import CrossOrigin, named
+from haldir.faces.fault_log import report_fault
 from haldir.faces.mcp.asker import asker_of, caller_of, lasting_asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
@@ -42,8 +41,6 @@ TOLD_TO_PAGES = b"Mcp-Protocol-Version, Mcp-Session-Id, Retry-After, WWW-Authent
 Serve = Callable[[Inbound, Reply], Awaitable[None]]
 
 BODY_BYTES_MAX = 4 << 20  # Arguments with a file or two in them; the upstream sees all of it.
-
-_log = logging.getLogger(__name__)
 
 
 class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +91,7 @@ class McpFace:
         except HaldirError as error:
             await _refuse(reply, error, request_id)
         except Exception as error:  # noqa: BLE001 - the face is where a fault ends: one log line, one answer.
-            _report(error, scope)
+            report_fault(error, scope)
             await reply.fault(Fault(500, rpc_error(request_id, INTERNAL, "Something went wrong inside Haldir.")))
             await reply.end()
 
@@ -147,15 +144,3 @@ async def _refuse(reply: Reply, error: HaldirError, request_id: Raw) -> None:
     unread = isinstance(error, PayloadTooLarge | RequestTimeout)
     await reply.fault(fault_of(error, request_id), close=unread)
     await reply.end()
-
-
-def _report(error: Exception, scope: Scope) -> None:
-    """Log where it went wrong, but neither values nor messages: they may hold what was secret."""
-    frames = traceback.extract_tb(error.__traceback__)
-    particulars = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "error": type(error).__qualname__,
-        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    }
-    _log.error("unhandled_error", extra={"event": particulars})
