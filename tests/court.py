@@ -19,7 +19,8 @@ from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
 from haldir.operations.approval_commands import DecideApproval
-from haldir.operations.call_commands import Admit, Charge, Settle
+from haldir.operations.call_commands import Admit, Charge
+from haldir.operations.call_ending_commands import Settle
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payment_commands import AuthorizePayment, CapturePayment, VoidPayment

@@ -17,7 +17,8 @@ from haldir.kernel.ids import TenantId
 from haldir.kernel.scopes import covers
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.audit_commands import LogAction
-from haldir.operations.call_commands import Admit, Resolve, Settle
+from haldir.operations.call_commands import Admit
+from haldir.operations.call_ending_commands import Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian

@@ -12,7 +12,8 @@ from haldir.journal.command import CredentialRef, Outcome
 from haldir.kernel.clock import HOUR, MINUTE, SECOND
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
-from haldir.operations.call_commands import Charge, Lapse, Resolve
+from haldir.operations.call_commands import Charge
+from haldir.operations.call_ending_commands import Lapse, Resolve
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
 from haldir.policy.judgement import Judgement, Pending, RateAbove
 from haldir.proxy.commands import AcceptTool, AddUpstream, ObserveTools, RemoveUpstream, SeenTool

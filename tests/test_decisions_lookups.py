@@ -5,7 +5,8 @@ from haldir.gate.commands import RevokeKey
 from haldir.gate.model import Agent, ApiKey
 from haldir.journal.command import Command
 from haldir.journal.working_set import WorkingSet
-from haldir.operations.call_commands import Admit, Settle
+from haldir.operations.call_commands import Admit
+from haldir.operations.call_ending_commands import Settle
 from haldir.operations.session_commands import OpenAgentSession
 from haldir.policy.judgement import Judgement
 from haldir.proxy.model import Call, Tool, Upstream

@@ -24,7 +24,8 @@ from haldir.kernel import canonical
 from haldir.kernel.clock import MINUTE, SECOND
 from haldir.ledger.model import Budget, Reservation
 from haldir.operations.audit_commands import LogAction
-from haldir.operations.call_commands import CallResolved, Charge, Lapse, Resolve, Settle
+from haldir.operations.call_commands import Charge
+from haldir.operations.call_ending_commands import CallResolved, Lapse, Resolve, Settle
 from haldir.operations.payment_commands import PaymentAuthorized
 from haldir.operations.session_commands import OpenAgentSession, SessionOpened
 from haldir.policy.judgement import Judgement, Pending, RateAbove

@@ -39,7 +39,8 @@ from haldir.kernel.clock import DAY, SECOND, Micros
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.audit_commands import LogAction
-from haldir.operations.call_commands import Admit, Charge, Lapse, Resolve, Settle
+from haldir.operations.call_commands import Admit, Charge
+from haldir.operations.call_ending_commands import Lapse, Resolve, Settle
 from haldir.operations.commands import AnyCommand
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian

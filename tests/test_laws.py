@@ -16,7 +16,7 @@ from haldir.gate.commands import CreateAgent, CreateKey, RevokeAgent, RevokeSess
 from haldir.journal.command import SYSTEM, CredentialRef, Outcome
 from haldir.kernel.clock import SECOND, Micros
 from haldir.ledger.model import Budget, Reservation
-from haldir.operations.call_commands import Resolve
+from haldir.operations.call_ending_commands import Resolve
 
 NAMES = "abcde"
 TOOLS = ("buy", "sell")

@@ -11,7 +11,7 @@ from haldir.journal.command import Outcome
 from haldir.kernel import strict_json
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.ids import TenantId
-from haldir.operations.call_commands import LAPSE_GRACE_SECONDS
+from haldir.operations.call_ending_commands import LAPSE_GRACE_SECONDS
 from haldir.operations.context import Context
 from haldir.operations.tenants import first_tenant
 from haldir.proxy.model import Call

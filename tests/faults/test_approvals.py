@@ -22,7 +22,7 @@ from faults.server_victim import MortalServer, settings_of
 from faults.victim import ANY_STEP, DEADLINE_SECONDS, Plan
 from haldir.app import check, wall_clock
 from haldir.kernel.clock import SECOND, Micros
-from haldir.operations.call_commands import LAPSE_GRACE_SECONDS
+from haldir.operations.call_ending_commands import LAPSE_GRACE_SECONDS
 from harness.answers import Answer
 from harness.eventually import eventually
 from harness.haldir import Haldir

@@ -14,7 +14,7 @@ from haldir.kernel import ids
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Unavailable, UpstreamError
 from haldir.kernel.ids import OpId, TenantId
 from haldir.operations.acting import ENDED, next_session
-from haldir.operations.call_commands import Settle
+from haldir.operations.call_ending_commands import Settle
 from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall, judged
 from haldir.operations.living import find_row

@@ -20,7 +20,8 @@ from haldir.gate.visit_commands import BeginVisit, EndVisit
 from haldir.ledger.model import Budget, Payment, Reservation
 from haldir.operations.approval_commands import DecideApproval, RequestApproval
 from haldir.operations.audit_commands import LogAction
-from haldir.operations.call_commands import Admit, Lapse, Resolve, Settle
+from haldir.operations.call_commands import Admit
+from haldir.operations.call_ending_commands import Lapse, Resolve, Settle
 from haldir.operations.credentials import credential_refusal
 from haldir.operations.observer import Guardian
 from haldir.operations.payload_commands import ErasePayload, ExpirePayloads, ReadPayload, ReplayPolicies

@@ -10,7 +10,7 @@ from typing import Literal
 from haldir.journal.command import Command, Decision, Subject, allow
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
-from haldir.operations.call_commands import subject_of
+from haldir.operations.call_ending_commands import subject_of
 from haldir.proxy.model import Call
 from haldir.storage.rows import Find
 

@@ -13,7 +13,7 @@ from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import DAY, Micros
 from haldir.kernel.errors import NotFound
 from haldir.kernel.ids import OpId, TenantId
-from haldir.operations.call_commands import ResultKept, Settle
+from haldir.operations.call_ending_commands import ResultKept, Settle
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall

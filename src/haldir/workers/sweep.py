@@ -10,7 +10,7 @@ from haldir.gate.request_commands import KEPT, ForgetRequests
 from haldir.kernel.clock import SECOND, Micros
 from haldir.kernel.errors import HaldirError
 from haldir.kernel.ids import TenantId
-from haldir.operations.call_commands import LAPSE_GRACE_SECONDS, Lapse
+from haldir.operations.call_ending_commands import LAPSE_GRACE_SECONDS, Lapse
 from haldir.operations.context import Context
 from haldir.operations.payload_commands import ExpirePayloads, call_of
 from haldir.operations.payloads import kept_until

@@ -7,7 +7,7 @@ import msgspec
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound
 from haldir.kernel.money import wire_amount
-from haldir.operations.call_commands import CallResolved, Resolve
+from haldir.operations.call_ending_commands import CallResolved, Resolve
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
