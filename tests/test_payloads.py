@@ -16,7 +16,8 @@ from haldir.app import open_context, wall_clock
 from haldir.kernel.clock import DAY, Micros
 from haldir.kernel.secret import Secret
 from haldir.operations.payload_commands import part_name, parts_of
-from haldir.operations.payloads import HELD_DAYS, RESULT_BYTES_MAX
+from haldir.operations.payload_sealing import RESULT_BYTES_MAX
+from haldir.operations.payloads import HELD_DAYS
 from haldir.settings import Settings
 from haldir.storage.postgres import PostgresEngine
 from haldir.storage.rows import Part

@@ -83,6 +83,11 @@ def op_of_call(name: str) -> OpId | None:
     return op_of("call", name)
 
 
+def settlement_op(op: OpId) -> OpId:
+    """Return the op_id under which the call of `op` is settled."""
+    return OpId(f"{op}.settle")
+
+
 def op_of(kind: str, name: str) -> OpId | None:
     """Return the op_id that a thing of this kind (`call`, `auth`, `apr`) has its name from; None if none can."""
     found = _NAMED.fullmatch(name)

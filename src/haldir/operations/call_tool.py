@@ -19,7 +19,7 @@ from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall, judged
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import refused
-from haldir.operations.payloads import sealed_arguments, sealed_result, settling
+from haldir.operations.payload_sealing import sealed_arguments, sealed_result
 from haldir.proxy.model import Call
 from haldir.storage.rows import Part
 
@@ -88,7 +88,7 @@ async def settle(ctx: Context, call: ToolCall, admitted: Admitted, end: CallEnd,
     tenant = call.caller.tenant
     parts, kept = await sealed_result(ctx, tenant, admitted.call_id, end.answer)
     command = Settle(
-        op_id=settling(admitted.op_id),
+        op_id=ids.settlement_op(admitted.op_id),
         call_id=admitted.call_id,
         state=end.state,
         result_digest=(await ctx.keyring.tenant(tenant)).digest("result", end.answer),

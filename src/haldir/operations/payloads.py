@@ -1,31 +1,28 @@
-"""What calls came with and were answered: sealed beside the log, read by those who may, erased after a time.
+"""What calls came with and were answered, as it was sealed beside the log: read by those who may, erased after a time.
 
 No decision ever looks at them. That somebody reads one is recorded before it is opened.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from haldir.journal.command import Record
-from haldir.kernel import ids, strict_json
+from haldir.kernel import ids
 from haldir.kernel.clock import DAY, Micros
 from haldir.kernel.errors import NotFound
-from haldir.kernel.ids import OpId, TenantId
+from haldir.kernel.ids import TenantId
 from haldir.operations.call_ending_commands import ResultKept, Settle
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
-from haldir.operations.judged_call import ToolCall
 from haldir.operations.outcomes import allowed
 from haldir.operations.payload_commands import ErasePayload, ReadPayload, call_of, part_name
 from haldir.operations.recorded_call import recorded_call
 from haldir.operations.recorded_calls import argument_parts
 from haldir.operations.sealed_parts import opened_parts
 from haldir.operations.secret_masks import SecretMasks
-from haldir.storage.rows import Entry, Part
+from haldir.storage.rows import Entry
 
-RESULT_BYTES_MAX = 1 << 20  # As much as a request, and so arguments, may have; a larger answer is known by its digest.
 HELD_DAYS = 7  # The longest that an approval can wait: until then its approver has to see the arguments.
 JSON_NULL = msgspec.Raw(b"null")
 
@@ -37,24 +34,6 @@ class Payload(msgspec.Struct, frozen=True):
 
     state: PayloadState
     content: msgspec.Raw = JSON_NULL
-
-
-async def sealed_arguments(ctx: Context, call: ToolCall, call_id: str) -> Part:
-    """Return what a call comes with, sealed: as the caller gave it, with references to secrets as references."""
-    keys = await ctx.keyring.tenant(call.caller.tenant)
-    return keys.seal_as(part_name(call_id, "arguments"), strict_json.encode(call.arguments), ctx.clock())
-
-
-async def sealed_result(
-    ctx: Context, tenant: TenantId, call_id: str, answer: bytes
-) -> tuple[Sequence[Part], ResultKept]:
-    """Return the answer of a call, sealed, if answers are kept; and whether this one is."""
-    if not ctx.payload_days or not answer:
-        return (), "no"
-    if len(answer) > RESULT_BYTES_MAX:
-        return (), "too_large"
-    keys = await ctx.keyring.tenant(tenant)
-    return [keys.seal_as(part_name(call_id, "result"), answer, ctx.clock())], "yes"
 
 
 def kept_until(ctx: Context) -> Micros:
@@ -96,7 +75,7 @@ async def _kept(ctx: Context, tenant: TenantId, call_id: str) -> _Kept:
     op_id = ids.op_of_call(call_id)
     if op_id is None:
         raise NotFound("There is no such call.")
-    names = [(op_id,), (settling(op_id),)]
+    names = [(op_id,), (ids.settlement_op(op_id),)]
     found = {row.op_id: row for row in await ctx.store.load(tenant, Entry, ("op_id",), names) if isinstance(row, Entry)}
     admitted, settled = (found.get(name) for (name,) in names)
     if admitted is None or admitted.kind != "call.admit":
@@ -109,11 +88,6 @@ async def _kept(ctx: Context, tenant: TenantId, call_id: str) -> _Kept:
 def _result_kept(settled: Entry) -> ResultKept:
     record = msgspec.json.decode(settled.body, type=Record)
     return msgspec.json.decode(record.command, type=Settle).result_kept if record.allowed else "no"
-
-
-def settling(op_id: OpId) -> OpId:
-    """Return the op_id under which the call of `op_id` is settled."""
-    return OpId(f"{op_id}.settle")
 
 
 def _payload(kept: ResultKept, shown: bytes | None) -> Payload:
