@@ -10,7 +10,7 @@ from haldir.journal.command import Record
 from haldir.kernel import ids
 from haldir.kernel.clock import Micros, unix_seconds
 from haldir.kernel.ids import TenantId
-from haldir.operations.approvals_shown import decider_words
+from haldir.operations.approval_words import decider_words
 from haldir.operations.context import Context
 from haldir.operations.parties import parties_of
 from haldir.operations.sealed_parts import opened_parts

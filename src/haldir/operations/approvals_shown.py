@@ -1,18 +1,15 @@
 """Approvals as the wire shows them (WIRE.md §5), with what was sealed beside them opened."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
 from haldir.approvals.changes import ChangeShown
-from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval, Effect, Status
-from haldir.approvals.rules import held_reason
 from haldir.kernel.clock import SECOND, Micros, unix_seconds
-from haldir.kernel.errors import Refused
 from haldir.kernel.ids import TenantId
 from haldir.kernel.money import wire_amount
+from haldir.operations.approval_words import asked_words, decider_words, reason_for_holding, word_parts
 from haldir.operations.context import Context
 from haldir.operations.parties import Parties, PartyShown, parties_of
 from haldir.operations.payload_commands import is_payload
@@ -20,25 +17,8 @@ from haldir.operations.previous_calls import NOT_SHOWN, Compared, ComparedShown,
 from haldir.operations.sealed_parts import opened_parts
 from haldir.operations.secret_masks import SecretMasks
 
-POLL_AFTER_SECONDS = 5  # People take longer; `?wait=` costs less and tells at once.
 OPENED_AT_ONCE = 25  # Approvals whose words are opened together: arguments may have a megabyte each.
 PAGE_BYTES_MAX = 4 << 20  # A page ends early rather than hold much more.
-NOTHING_SAID = msgspec.Raw(b"null")
-
-
-class AskedWords(msgspec.Struct, frozen=True):
-    """What whoever asked said of it, as it is sealed. Values are JSON as it came."""
-
-    reason: str = ""
-    details: msgspec.Raw = NOTHING_SAID
-    params: msgspec.Raw = NOTHING_SAID
-
-
-class DeciderWords(msgspec.Struct, frozen=True):
-    """What whoever decided said, as it is sealed. The name is a claim; the credential is what counts."""
-
-    note: str = ""
-    decided_by: str = ""
 
 
 class VoteShown(msgspec.Struct, frozen=True):
@@ -105,22 +85,6 @@ class ApprovalShown(msgspec.Struct, frozen=True):
     compared: ComparedShown
 
 
-def waiting_for(approval_id: str) -> dict[str, Any]:
-    """Return what a held caller is told of the approval it waits for."""
-    return {
-        "request_id": approval_id,
-        "approval_id": approval_id,
-        "url": f"/v1/approvals/{approval_id}",
-        "poll_after_seconds": POLL_AFTER_SECONDS,
-    }
-
-
-def held_call(refused: Refused) -> dict[str, Any]:
-    """Return what the caller of a held tool reads: as a plain result, for nothing failed (WIRE.md §7)."""
-    said = {"status": APPROVAL_REQUIRED, "reason": refused.message, "message": refused.hint}
-    return said | waiting_for(refused.approval_id)
-
-
 async def shown_approvals(
     ctx: Context, tenant: TenantId, approvals: Sequence[Approval], now: Micros, *, with_changes: bool = True
 ) -> list[ApprovalShown]:
@@ -135,7 +99,7 @@ async def shown_approvals(
     masks = SecretMasks(ctx, tenant)
     for start in range(0, len(approvals), OPENED_AT_ONCE):
         some = approvals[start : start + OPENED_AT_ONCE]
-        digests = [digest for each in some for digest in _digests(each)]
+        digests = [digest for each in some for digest in word_parts(each)]
         said = await opened_parts(ctx, tenant, [*digests, *previous.parts(some)])
         said |= await masks.over_json({part: content for part, content in said.items() if is_payload(part)})
         beside = await compared(ctx, tenant, some, previous, said)
@@ -146,15 +110,10 @@ async def shown_approvals(
     return shown
 
 
-def _digests(approval: Approval) -> Iterator[str]:
-    yield from (approval.details_digest, approval.note_digest)
-    yield from (vote.note_digest for vote in approval.votes)
-
-
 def _shown(
     approval: Approval, said: dict[str, bytes], parties: Parties, beside: Compared, now: Micros
 ) -> ApprovalShown:
-    asked, decided = _asked_words(approval, said), decider_words(approval.note_digest, said)
+    asked, decided = asked_words(approval, said), decider_words(approval.note_digest, said)
     return ApprovalShown(
         request_id=approval.id,
         status=approval.status(now),
@@ -196,11 +155,7 @@ def _shown(
 def _rule(approval: Approval) -> RuleShown | None:
     if not approval.rule_id:
         return None
-    return RuleShown(approval.rule_id, approval.rule_kind, _held_reason(approval))
-
-
-def _held_reason(approval: Approval) -> str:
-    return approval.rule_reason or held_reason(approval.rule_id, approval.rule_kind)
+    return RuleShown(approval.rule_id, approval.rule_kind, reason_for_holding(approval))
 
 
 def _seconds_left(approval: Approval, now: Micros) -> int:
@@ -213,24 +168,3 @@ def _votes(approval: Approval, said: dict[str, bytes]) -> Iterator[VoteShown]:
     for vote in approval.votes:
         words = decider_words(vote.note_digest, said)
         yield VoteShown(vote.by, words.decided_by, words.note, unix_seconds(vote.at))
-
-
-def _asked_words(approval: Approval, said: dict[str, bytes]) -> AskedWords:
-    sealed = said.get(approval.details_digest)
-    if approval.effect == "ask":
-        return msgspec.json.decode(sealed, type=AskedWords) if sealed else AskedWords()
-    reason = _held_reason(approval)
-    if sealed is None:
-        return AskedWords(reason)
-    return AskedWords(reason, _of_payment(sealed) if approval.effect == "payment" else msgspec.Raw(sealed))
-
-
-def _of_payment(sealed: bytes) -> msgspec.Raw:
-    described: dict[str, Any] = {"description": sealed.decode()}
-    return msgspec.Raw(msgspec.json.encode(described))
-
-
-def decider_words(digest: str, said: dict[str, bytes]) -> DeciderWords:
-    """Return what whoever decided said, of the parts that were opened; nothing where it was erased."""
-    sealed = said.get(digest)
-    return msgspec.json.decode(sealed, type=DeciderWords) if sealed else DeciderWords()

@@ -18,9 +18,9 @@ from haldir.faces.mcp.held_ways import Way, takes_url, way_of
 from haldir.faces.mcp.inbound import Inbound
 from haldir.kernel.clock import Micros
 from haldir.kernel.errors import REFUSALS, Refusal, Refused
-from haldir.operations.approvals_shown import held_call, waiting_for
 from haldir.operations.context import Context
 from haldir.operations.held_setting import held_setting
+from haldir.operations.hold_told import told_of_hold, waiting_for
 from haldir.operations.living import find_row
 from haldir.operations.upstreams import output_is_typed
 from haldir.proxy import message as rpc
@@ -125,7 +125,7 @@ class HeldCall:
         waiter = self._waiter
         failed = output_is_typed(self._ctx, waiter.caller.tenant, waiter.upstream, waiter.tool)
         modern = self.inbound.is_modern
-        return tool_answer(self.inbound.id_raw, held_call(refused), modern=modern, failed=failed)
+        return tool_answer(self.inbound.id_raw, told_of_hold(refused), modern=modern, failed=failed)
 
 
 def _spent(approval: Approval, now: Micros) -> Refusal | None:

@@ -14,7 +14,8 @@ from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
 from haldir.operations.acting import acting_session
 from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
 from haldir.operations.approval_waiting import awaited
-from haldir.operations.approvals_shown import ApprovalShown, AskedWords, DeciderWords, shown_approvals
+from haldir.operations.approval_words import AskedWords, DeciderWords
+from haldir.operations.approvals_shown import ApprovalShown, shown_approvals
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context

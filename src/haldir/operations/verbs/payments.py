@@ -13,10 +13,10 @@ from haldir.kernel.money import CURRENCY, wire_amount
 from haldir.ledger.model import Payment, Reservation, ReservationState
 from haldir.ledger.queries import PaymentFilter
 from haldir.ledger.queries import list_payments as read_payments
-from haldir.operations.approvals_shown import waiting_for
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import McpTool, Operation
 from haldir.operations.context import Context
+from haldir.operations.hold_told import waiting_for
 from haldir.operations.living import find_row
 from haldir.operations.outcomes import allowed
 from haldir.operations.payment_commands import (

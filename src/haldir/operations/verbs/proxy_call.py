@@ -7,11 +7,11 @@ import msgspec
 from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.kernel import strict_json
 from haldir.kernel.errors import AnswerLost, OutcomeUnknown, Refused, UpstreamError
-from haldir.operations.approvals_shown import held_call
 from haldir.operations.call_tool import CallEnd, call_tool
 from haldir.operations.caller import Caller
 from haldir.operations.catalogue import Operation
 from haldir.operations.context import Context
+from haldir.operations.hold_told import told_of_hold
 from haldir.operations.judged_call import ToolCall
 from haldir.operations.upstreams import find_tool, known_upstream
 from haldir.operations.wire import JsonObject, StatusResponse
@@ -81,7 +81,7 @@ class _RpcError(msgspec.Struct):
 
 def _refused(refused: Refused) -> StatusResponse:
     if refused.code == APPROVAL_REQUIRED:
-        content = [{"type": "text", "text": msgspec.json.encode(held_call(refused)).decode()}]
+        content = [{"type": "text", "text": msgspec.json.encode(told_of_hold(refused)).decode()}]
         held = {"content": content, "isError": False}
         return StatusResponse(200, msgspec.Raw(msgspec.json.encode(held)), final=False)
     status = refused.status if refused.status == ENDED_STATUS else REFUSED_STATUS
