@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
-from haldir.faces.mcp.held_waits import Waiter
+from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.inbound import Inbound
 from haldir.kernel import strict_json
 from haldir.proxy import message as rpc
@@ -37,33 +37,33 @@ class HeldState(msgspec.Struct, frozen=True):
     carried: Raw
 
 
-def is_ours(waiter: Waiter) -> bool:
+def is_ours(request: CallRequest) -> bool:
     """Tell whether a request claims to come back for one that was held; what Haldir's own tools get can be no other."""
-    inbound = waiter.inbound
+    inbound = request.inbound
     if not inbound.is_modern or STATE not in inbound.params:
         return False
     state = inbound.params[STATE]
-    return not waiter.upstream or (isinstance(state, str) and state.startswith(PREFIX))
+    return not request.upstream or (isinstance(state, str) and state.startswith(PREFIX))
 
 
-def seal_state(keyring: Keyring, approval_id: str, rounds: int, waiter: Waiter) -> str | None:
+def seal_state(keyring: Keyring, approval_id: str, rounds: int, request: CallRequest) -> str | None:
     """Return the state for a call that is held; None if it came with more than can be carried along."""
-    carried = _brought(waiter.inbound)
+    carried = _brought(request.inbound)
     if len(carried) > CARRIED_BYTES_MAX:
         return None
     plain = msgspec.json.encode(HeldState(approval_id, rounds, Raw(carried)))
-    box = keyring.seal_box(LABEL, plain, _bound_to(waiter))
+    box = keyring.seal_box(LABEL, plain, _bound_to(request))
     return PREFIX + base64.urlsafe_b64encode(box).decode()
 
 
-def open_state(keyring: Keyring, waiter: Waiter) -> HeldState | None:
+def open_state(keyring: Keyring, request: CallRequest) -> HeldState | None:
     """Return the state that a request brings; None for one that was given to anybody else, or for another call."""
-    sealed = waiter.inbound.params[STATE]
+    sealed = request.inbound.params[STATE]
     if not isinstance(sealed, str):
         return None
     try:
         box = base64.b64decode(sealed.removeprefix(PREFIX).encode("latin-1"), altchars=b"-_", validate=True)
-        return msgspec.json.decode(keyring.open_box(LABEL, box, _bound_to(waiter)), type=HeldState)
+        return msgspec.json.decode(keyring.open_box(LABEL, box, _bound_to(request)), type=HeldState)
     except (binascii.Error, UnicodeEncodeError, SealBroken):
         return None
 
@@ -86,9 +86,9 @@ def _brought(inbound: Inbound) -> bytes:
     return rpc.build({name: value for name, value in params.items() if name in {STATE, RESPONSES}})
 
 
-def _bound_to(waiter: Waiter) -> bytes:
+def _bound_to(request: CallRequest) -> bytes:
     """The caller and the call, to the byte; the session is that of the approval."""
-    arguments = strict_json.encode(waiter.inbound.params.get("arguments", {}))
+    arguments = strict_json.encode(request.inbound.params.get("arguments", {}))
     digest = hashlib.sha256(arguments).hexdigest()
-    caller = waiter.caller
-    return binding(caller.tenant, str(caller.credential), waiter.upstream, waiter.tool, digest)
+    caller = request.caller
+    return binding(caller.tenant, str(caller.credential), request.upstream, request.tool, digest)

@@ -8,12 +8,11 @@ import msgspec
 from msgspec import Raw
 
 from haldir.approvals.model import Approval
-from haldir.faces.mcp.inbound import Inbound, has_left
+from haldir.faces.mcp.call_request import CallRequest
+from haldir.faces.mcp.inbound import has_left
 from haldir.faces.mcp.open_streams import OpenStreams
-from haldir.faces.mcp.reply import Reply
 from haldir.kernel.errors import Unavailable
 from haldir.operations.approval_waiting import awaited
-from haldir.operations.caller import Caller
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.proxy import message as rpc
@@ -21,17 +20,6 @@ from haldir.proxy.sse import frame
 
 WAITERS_MAX = 256  # Each keeps a connection open and looks once a second; who comes beyond is answered at once.
 TELL_SECONDS = 1.0  # Between two words of progress: enough for whoever watches.
-
-
-class Waiter(msgspec.Struct, frozen=True):
-    """Who waits, in which session if in any, and the request that is held. No `upstream`: the tool is Haldir's own."""
-
-    caller: Caller
-    session_id: str | None
-    upstream: str
-    tool: str
-    inbound: Inbound
-    reply: Reply
 
 
 class HeldSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +37,7 @@ class HeldWaits:
         self._ctx, self._streams, self._settings = ctx, streams, settings
         self._count = 0
 
-    async def decided(self, waiter: Waiter, approval_id: str) -> bool:
+    async def decided(self, request: CallRequest, approval_id: str) -> bool:
         """Tell whether an approval is decided within the limit; a caller who takes a stream hears meanwhile.
 
         A caller that leaves, a session that ends and a server that stops end the wait.
@@ -58,8 +46,8 @@ class HeldWaits:
             return False
         self._count += 1
         try:
-            approval = await find_row(self._ctx, waiter.caller.tenant, Approval, approval_id)
-            return approval is not None and await self._decided(waiter, approval)
+            approval = await find_row(self._ctx, request.caller.tenant, Approval, approval_id)
+            return approval is not None and await self._decided(request, approval)
         except Unavailable:
             return False  # What was told of the hold still counts; the store is asked again by whoever comes back.
         finally:
@@ -69,20 +57,20 @@ class HeldWaits:
         """Return where a person decides it."""
         return f"{self._settings.base_url}/approvals/{approval_id}"
 
-    async def _decided(self, waiter: Waiter, approval: Approval) -> bool:
+    async def _decided(self, request: CallRequest, approval: Approval) -> bool:
         over = asyncio.Event()
 
         async def end() -> None:
             over.set()
 
-        if waiter.inbound.takes_stream:
-            await waiter.reply.start_stream()
-        with self._streams.opened(waiter.caller, waiter.session_id, end, stands=True):
+        if request.inbound.takes_stream:
+            await request.reply.start_stream()
+        with self._streams.opened(request.caller, request.session_id, end, stands=True):
             looking = asyncio.create_task(
-                awaited(self._ctx, waiter.caller.tenant, approval, self._settings.seconds_max)
+                awaited(self._ctx, request.caller.tenant, approval, self._settings.seconds_max)
             )
-            telling = asyncio.create_task(self._tell(waiter, approval.id))
-            ends = [looking, asyncio.create_task(has_left(waiter.inbound.receive)), asyncio.create_task(over.wait())]
+            telling = asyncio.create_task(self._tell(request, approval.id))
+            ends = [looking, asyncio.create_task(has_left(request.inbound.receive)), asyncio.create_task(over.wait())]
             try:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -91,15 +79,15 @@ class HeldWaits:
             return False
         return looking.result().status(self._ctx.clock()) != "pending"
 
-    async def _tell(self, waiter: Waiter, approval_id: str) -> None:
+    async def _tell(self, request: CallRequest, approval_id: str) -> None:
         """Tell of the wait under the caller's own token, below 1: tools begin to count there, and it must only grow."""
-        token = waiter.inbound.progress_token
-        if token is None or not waiter.inbound.takes_stream:
+        token = request.inbound.progress_token
+        if token is None or not request.inbound.takes_stream:
             return
         said = f"Held until a person approves it: {self.link(approval_id)}, or `haldir approvals approve {approval_id}`"
         told = 0
         while True:
-            await waiter.reply.event(frame(_progress(token, told / (told + 1), said)).raw)
+            await request.reply.event(frame(_progress(token, told / (told + 1), said)).raw)
             told += 1
             await asyncio.sleep(TELL_SECONDS)
 

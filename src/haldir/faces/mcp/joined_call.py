@@ -4,9 +4,10 @@ import asyncio
 from contextlib import ExitStack
 from typing import final
 
+from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.faults import RpcFault, tool_answer
-from haldir.faces.mcp.held_call import HeldCall
-from haldir.faces.mcp.held_waits import HeldWaits, Waiter
+from haldir.faces.mcp.held_waits import HeldWaits
+from haldir.faces.mcp.holdable_call import HoldableCall
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import CallerLeft, Inbound
 from haldir.faces.mcp.joined_eras import in_callers_era, status_of
@@ -58,8 +59,8 @@ class JoinedCall:
             self._call_id = call_id
             return await self._forward(known[upstream], tool, deadline_seconds)
 
-        waiter = Waiter(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
-        held = await HeldCall.begun(self._ctx, self._waits, waiter)
+        request = CallRequest(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
+        held = await HoldableCall.begun(self._ctx, self._waits, request)
         self._inbound = held.inbound
         arguments, beside = self._inbound.arguments, self._inbound.beside
         call = ToolCall(self._asker.caller, self._asker.session_id, upstream, tool, arguments, beside)

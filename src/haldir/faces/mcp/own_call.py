@@ -4,9 +4,10 @@ from typing import Any, final
 
 from msgspec import Raw
 
+from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.faults import RpcFault
-from haldir.faces.mcp.held_call import HeldCall
-from haldir.faces.mcp.held_waits import HeldWaits, Waiter
+from haldir.faces.mcp.held_waits import HeldWaits
+from haldir.faces.mcp.holdable_call import HoldableCall
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.own_tools import OwnTool
 from haldir.faces.mcp.reply import Reply
@@ -37,14 +38,14 @@ class OwnCalls:
                 self._rate.take(caller)
                 self._rate.check(caller)
             served = await authorize(self._ctx, caller, tool.operation)
-            waiter = Waiter(served, served.session_id, "", tool.mcp.name, inbound, reply)
-            return await self._carried_out(tool, await HeldCall.begun(self._ctx, self._waits, waiter), served)
+            request = CallRequest(served, served.session_id, "", tool.mcp.name, inbound, reply)
+            return await self._carried_out(tool, await HoldableCall.begun(self._ctx, self._waits, request), served)
         except (RpcFault, Unauthenticated, Unavailable):
             raise
         except HaldirError as error:
             return _failure(tool, error, inbound)
 
-    async def _carried_out(self, tool: OwnTool, held: HeldCall, served: Caller) -> dict[str, Any]:
+    async def _carried_out(self, tool: OwnTool, held: HoldableCall, served: Caller) -> dict[str, Any]:
         request = tool.request(held.inbound.params.get("arguments", {}), served)
         try:
             done = await held.made(lambda: tool.operation.run(self._ctx, served, request))

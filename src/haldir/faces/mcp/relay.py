@@ -10,11 +10,11 @@ from starlette.types import Receive
 
 from haldir.faces.mcp.asker import lasting_asker_of, require_living, require_may_ask
 from haldir.faces.mcp.awaited import AwaitedAnswers
-from haldir.faces.mcp.governed import GovernedCall
 from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
 from haldir.faces.mcp.inbound import Inbound, has_left
 from haldir.faces.mcp.open_streams import OpenStreams
+from haldir.faces.mcp.relayed_call import RelayedCall
 from haldir.faces.mcp.reply import Reply
 from haldir.faces.mcp.tool_list import filtered, tools_in
 from haldir.gate.model import Session
@@ -43,7 +43,7 @@ class Relay:
         lasting = asker if is_call else await lasting_asker_of(self._ctx, asker.caller)
         hop = await self._hop(lasting, inbound.headers, upstream_name, reply)
         if is_call:
-            await GovernedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers, self._waits).run()
+            await RelayedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers, self._waits).run()
             return
         session = await require_living(self._ctx, hop.asker)
         if inbound.kind != "response":

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from typing import Any, final
 
 from haldir.faces.mcp.awaited import AwaitedAnswer, AwaitedAnswers
+from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.faults import Header
-from haldir.faces.mcp.held_call import HeldCall
-from haldir.faces.mcp.held_waits import HeldWaits, Waiter
+from haldir.faces.mcp.held_waits import HeldWaits
+from haldir.faces.mcp.holdable_call import HoldableCall
 from haldir.faces.mcp.hop import Posted
 from haldir.faces.mcp.inbound import CallerLeft
 from haldir.faces.mcp.open_streams import OpenStreams
@@ -23,7 +24,7 @@ LOST_SESSION = 404
 
 
 @final
-class GovernedCall:
+class RelayedCall:
     """One call. `run` decides once what the caller gets, after the call was settled."""
 
     def __init__(
@@ -43,8 +44,8 @@ class GovernedCall:
     async def run(self) -> None:
         """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
         asker, upstream, tool = self._hop.asker, self._hop.upstream.name, self._inbound.params["name"]
-        waiter = Waiter(asker.caller, asker.session_id, upstream, tool, self._inbound, self._hop.reply)
-        held = await HeldCall.begun(self._ctx, self._waits, waiter)
+        request = CallRequest(asker.caller, asker.session_id, upstream, tool, self._inbound, self._hop.reply)
+        held = await HoldableCall.begun(self._ctx, self._waits, request)
         self._inbound = held.inbound
         arguments, beside = self._inbound.arguments, self._inbound.beside
         call = ToolCall(asker.caller, asker.session_id, upstream, tool, arguments, beside)

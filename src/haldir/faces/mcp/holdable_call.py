@@ -10,10 +10,11 @@ import msgspec
 
 from haldir.approvals.holds import APPROVAL_REQUIRED
 from haldir.approvals.model import Approval
+from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.failures import CallFailure, failure_of
 from haldir.faces.mcp.faults import RpcFault, tool_answer
 from haldir.faces.mcp.held_state import HeldState, is_ours, open_state, seal_state, without_state
-from haldir.faces.mcp.held_waits import HeldWaits, Waiter
+from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.held_ways import Way, takes_url, way_of
 from haldir.faces.mcp.inbound import Inbound
 from haldir.kernel.clock import Micros
@@ -34,7 +35,7 @@ STATE_INVALID = "request_state_invalid"
 NOT_YOURS = "The requestState was not given to this caller for this very call."
 
 
-class Held(msgspec.Struct, frozen=True):
+class HeldBefore(msgspec.Struct, frozen=True):
     """What a call brings that comes back: its state, and the approval that this leads to."""
 
     state: HeldState
@@ -42,28 +43,28 @@ class Held(msgspec.Struct, frozen=True):
 
 
 @final
-class HeldCall:
+class HoldableCall:
     """One call, held or not. `inbound` is the request without what belongs to its having been held before."""
 
-    def __init__(self, ctx: Context, waits: HeldWaits, waiter: Waiter, before: Held | None = None) -> None:
+    def __init__(self, ctx: Context, waits: HeldWaits, request: CallRequest, before: HeldBefore | None = None) -> None:
         self._ctx, self._waits, self._before = ctx, waits, before
-        self._declined = before is not None and _declined(waiter.inbound)
-        self.inbound = without_state(waiter.inbound, before.state) if before else waiter.inbound
-        self._waiter = msgspec.structs.replace(waiter, inbound=self.inbound)
+        self._declined = before is not None and _declined(request.inbound)
+        self.inbound = without_state(request.inbound, before.state) if before else request.inbound
+        self._request = msgspec.structs.replace(request, inbound=self.inbound)
         self._way: Way = "plain"
 
     @classmethod
-    async def begun(cls, ctx: Context, waits: HeldWaits, waiter: Waiter) -> "HeldCall":
+    async def begun(cls, ctx: Context, waits: HeldWaits, request: CallRequest) -> "HoldableCall":
         """Return the call. Raises RpcFault, recorded, if it comes back with a state that is not its own."""
-        if not is_ours(waiter):
-            return cls(ctx, waits, waiter)
-        state = open_state(ctx.keyring, waiter)
-        approval = await find_row(ctx, waiter.caller.tenant, Approval, state.approval_id) if state else None
-        if state is None or approval is None or waiter.session_id not in {None, approval.session_id}:
-            await ctx.refusals.record(waiter.caller, "mcp", STATE_INVALID, NOT_YOURS)
+        if not is_ours(request):
+            return cls(ctx, waits, request)
+        state = open_state(ctx.keyring, request)
+        approval = await find_row(ctx, request.caller.tenant, Approval, state.approval_id) if state else None
+        if state is None or approval is None or request.session_id not in {None, approval.session_id}:
+            await ctx.refusals.record(request.caller, "mcp", STATE_INVALID, NOT_YOURS)
             data = {"code": STATE_INVALID, "hint": REFUSALS[STATE_INVALID].hint, "blocked_by": "haldir"}
             raise RpcFault(400, INVALID_PARAMS, NOT_YOURS, data)
-        return cls(ctx, waits, waiter, Held(state, approval))
+        return cls(ctx, waits, request, HeldBefore(state, approval))
 
     async def made(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the attempt, and once more if it was held and decided within this request. Raises what it raises."""
@@ -74,8 +75,8 @@ class HeldCall:
         except Refused as refused:
             if refused.code != APPROVAL_REQUIRED:
                 raise
-            self._way = way_of(await held_setting(self._ctx, self._waiter.caller), self.inbound)
-            if self._way != "stream" or not await self._waits.decided(self._waiter, refused.approval_id):
+            self._way = way_of(await held_setting(self._ctx, self._request.caller), self.inbound)
+            if self._way != "stream" or not await self._waits.decided(self._request, refused.approval_id):
                 raise
         return await attempt()
 
@@ -94,7 +95,7 @@ class HeldCall:
         rounds = self._before.state.rounds + 1 if self._before else 1
         if refused.code != APPROVAL_REQUIRED or self._way != "input" or self._declined or rounds > ROUNDS_MAX:
             return None
-        sealed = seal_state(self._ctx.keyring, refused.approval_id, rounds, self._waiter)
+        sealed = seal_state(self._ctx.keyring, refused.approval_id, rounds, self._request)
         if sealed is None:
             return None
         asked = {"inputRequests": {ASKED_AS: self._page(refused)}} if takes_url(self.inbound) else {}
@@ -105,10 +106,10 @@ class HeldCall:
         """Wait once more for what is not decided yet. Raises Refused, recorded, for what can no longer be used."""
         now = self._ctx.clock()
         if refusal := _spent(approval, now):
-            await self._ctx.refusals.record(self._waiter.caller, "mcp", *refusal)
+            await self._ctx.refusals.record(self._request.caller, "mcp", *refusal)
             raise Refused(*refusal, approval_id=approval.id)
         if approval.status(now) == "pending" and not self._declined:
-            await self._waits.decided(self._waiter, approval.id)
+            await self._waits.decided(self._request, approval.id)
 
     def _page(self, refused: Refused) -> dict[str, Any]:
         """Ask the client to lead its user to where a person decides."""
@@ -122,8 +123,8 @@ class HeldCall:
         Of a tool with an output schema only an error may lack the content that the schema asks for (MCP 2026-07-28,
         Tools, Output Schema).
         """
-        waiter = self._waiter
-        failed = output_is_typed(self._ctx, waiter.caller.tenant, waiter.upstream, waiter.tool)
+        request = self._request
+        failed = output_is_typed(self._ctx, request.caller.tenant, request.upstream, request.tool)
         modern = self.inbound.is_modern
         return tool_answer(self.inbound.id_raw, told_of_hold(refused), modern=modern, failed=failed)
 
