@@ -24,6 +24,7 @@ from haldir.faces.mcp.own_call import OwnCalls
 from haldir.faces.mcp.own_tools import OwnTools
 from haldir.faces.mcp.relay import Relay
 from haldir.faces.mcp.reply import JSON_HEADER, Reply
+from haldir.faces.mcp.shared import Shared
 from haldir.faces.rest.request_rate import RequestRate
 from haldir.kernel.errors import HaldirError, PayloadTooLarge, RequestTimeout
 from haldir.operations.catalogue import Operation
@@ -64,9 +65,9 @@ class McpFace:
             named(settings.allowed_origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
         )
         self._streams = OpenStreams(ctx)
-        waits = HeldWaits(ctx, self._streams, settings.held)
-        self._relay = Relay(ctx, self._streams, waits)
-        self._joined = Joined(ctx, self._streams, waits, OwnTools(operations), OwnCalls(ctx, settings.rate, waits))
+        shared = Shared(ctx, self._streams, HeldWaits(ctx, self._streams, settings.held))
+        self._relay = Relay(shared)
+        self._joined = Joined(shared, OwnTools(operations), OwnCalls(shared, settings.rate))
         self._body_seconds_max = settings.body_seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,12 +14,11 @@ from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.failures import CallFailure, failure_of
 from haldir.faces.mcp.faults import RpcFault, tool_answer
 from haldir.faces.mcp.held_state import HeldState, is_ours, open_state, seal_state, without_state
-from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.held_ways import Way, takes_url, way_of
 from haldir.faces.mcp.inbound import Inbound
+from haldir.faces.mcp.shared import Shared
 from haldir.kernel.clock import Micros
 from haldir.kernel.errors import REFUSALS, Refusal, Refused
-from haldir.operations.context import Context
 from haldir.operations.held_setting import held_setting
 from haldir.operations.hold_told import told_of_hold, waiting_for
 from haldir.operations.living import find_row
@@ -46,25 +45,26 @@ class HeldBefore(msgspec.Struct, frozen=True):
 class HoldableCall:
     """One call, held or not. `inbound` is the request without what belongs to its having been held before."""
 
-    def __init__(self, ctx: Context, waits: HeldWaits, request: CallRequest, before: HeldBefore | None = None) -> None:
-        self._ctx, self._waits, self._before = ctx, waits, before
+    def __init__(self, shared: Shared, request: CallRequest, before: HeldBefore | None = None) -> None:
+        self._ctx, self._waits, self._before = shared.ctx, shared.waits, before
         self._declined = before is not None and _declined(request.inbound)
         self.inbound = without_state(request.inbound, before.state) if before else request.inbound
         self._request = msgspec.structs.replace(request, inbound=self.inbound)
         self._way: Way = "plain"
 
     @classmethod
-    async def begun(cls, ctx: Context, waits: HeldWaits, request: CallRequest) -> "HoldableCall":
+    async def begun(cls, shared: Shared, request: CallRequest) -> "HoldableCall":
         """Return the call. Raises RpcFault, recorded, if it comes back with a state that is not its own."""
         if not is_ours(request):
-            return cls(ctx, waits, request)
+            return cls(shared, request)
+        ctx = shared.ctx
         state = open_state(ctx.keyring, request)
         approval = await find_row(ctx, request.caller.tenant, Approval, state.approval_id) if state else None
         if state is None or approval is None or request.session_id not in {None, approval.session_id}:
             await ctx.refusals.record(request.caller, "mcp", STATE_INVALID, NOT_YOURS)
             data = {"code": STATE_INVALID, "hint": REFUSALS[STATE_INVALID].hint, "blocked_by": "haldir"}
             raise RpcFault(400, INVALID_PARAMS, NOT_YOURS, data)
-        return cls(ctx, waits, request, HeldBefore(state, approval))
+        return cls(shared, request, HeldBefore(state, approval))
 
     async def made(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make the attempt, and once more if it was held and decided within this request. Raises what it raises."""

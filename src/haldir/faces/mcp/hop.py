@@ -6,7 +6,6 @@ import msgspec
 
 from haldir.faces.mcp.faults import Header
 from haldir.faces.mcp.header_rules import back_headers, onward_headers
-from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.reply import Reply
 from haldir.faces.mcp.sealed_session import open_session, seal_session
 from haldir.operations.caller import Caller
@@ -59,10 +58,3 @@ def unsealed(keyring: Keyring, headers: dict[str, str], asker: Asker, upstream: 
     if sealed is None:
         return None
     return open_session(keyring, sealed, asker.caller.tenant, asker.session_id, upstream)
-
-
-class Posted(msgspec.Struct, frozen=True):
-    """A POST on its way."""
-
-    hop: Hop
-    inbound: Inbound

@@ -10,20 +10,18 @@ from msgspec import Raw
 from haldir.faces.mcp.asker import Acting, acting_of, asker_of, require_acting
 from haldir.faces.mcp.bridged import is_bridged
 from haldir.faces.mcp.faults import RpcFault
-from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.joined_ask import ASKED, ask
 from haldir.faces.mcp.joined_call import JoinedCall
 from haldir.faces.mcp.joined_eras import status_of
 from haldir.faces.mcp.joined_offers import LISTS, joint_list
 from haldir.faces.mcp.joined_tools import joint_tools
-from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.faces.mcp.own_call import OwnCalls
 from haldir.faces.mcp.own_prompts import PROMPT_NAMES, offered_prompts, spoken
 from haldir.faces.mcp.own_tools import OwnTools
 from haldir.faces.mcp.reply import Reply
+from haldir.faces.mcp.shared import Shared
 from haldir.operations.caller import Caller
-from haldir.operations.context import Context
 from haldir.proxy import message as rpc
 from haldir.proxy.discovery import PROMPTS, Offer
 from haldir.proxy.era import HANDSHAKE_VERSIONS, IMPLEMENTATION, LATEST_HANDSHAKE, MODERN, SERVER_INFO_KEY, VERSION_KEY
@@ -48,8 +46,8 @@ INFORMATION: dict[str, Any] = {
 class Joined:
     """The joint server."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams, waits: HeldWaits, tools: OwnTools, calls: OwnCalls) -> None:
-        self._ctx, self._streams, self._waits, self._tools, self._calls = ctx, streams, waits, tools, calls
+    def __init__(self, shared: Shared, tools: OwnTools, calls: OwnCalls) -> None:
+        self._shared, self._ctx, self._tools, self._calls = shared, shared.ctx, tools, calls
 
     @property
     def information(self) -> dict[str, Any]:
@@ -80,7 +78,7 @@ class Joined:
             await _respond(await self._calls.result(caller, own, inbound, reply), inbound, reply)
             return
         asker = await asker_of(self._ctx, caller)
-        await JoinedCall(self._ctx, asker, inbound, reply, streams=self._streams, waits=self._waits).run()
+        await JoinedCall(self._shared, asker, inbound, reply).run()
 
     async def _result(self, caller: Caller, acting: Acting | None, inbound: Inbound) -> dict[str, Any]:
         match inbound.method:

@@ -6,18 +6,16 @@ from typing import final
 
 from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.faults import RpcFault, tool_answer
-from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.holdable_call import HoldableCall
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.inbound import CallerLeft, Inbound
 from haldir.faces.mcp.joined_eras import in_callers_era, status_of
 from haldir.faces.mcp.joined_names import split_name
-from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.faces.mcp.reply import Reply
+from haldir.faces.mcp.shared import Shared
 from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.books import KnownUpstream
 from haldir.operations.call_tool import CallEnd, call_tool
-from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall
 from haldir.operations.upstreams import upstreams_of
 from haldir.proxy import message as rpc
@@ -36,11 +34,8 @@ NEEDS_INPUT = {
 class JoinedCall:
     """One call. What the upstream says on the way is streamed if the caller can take a stream."""
 
-    def __init__(
-        self, ctx: Context, asker: Asker, inbound: Inbound, reply: Reply, *, streams: OpenStreams, waits: HeldWaits
-    ) -> None:
-        self._ctx, self._asker, self._inbound, self._reply = ctx, asker, inbound, reply
-        self._streams, self._waits = streams, waits
+    def __init__(self, shared: Shared, asker: Asker, inbound: Inbound, reply: Reply) -> None:
+        self._shared, self._ctx, self._asker, self._inbound, self._reply = shared, shared.ctx, asker, inbound, reply
         self._call_id = ""
         self._told: list[bytes] = []
         self._telling: asyncio.Task[None] | None = None
@@ -59,11 +54,11 @@ class JoinedCall:
             self._call_id = call_id
             return await self._forward(known[upstream], tool, deadline_seconds)
 
-        request = CallRequest(self._asker.caller, self._asker.session_id, upstream, tool, self._inbound, self._reply)
-        held = await HoldableCall.begun(self._ctx, self._waits, request)
+        asker = self._asker
+        request = CallRequest(asker.caller, asker.session_id, upstream, tool, self._inbound, self._reply)
+        held = await HoldableCall.begun(self._shared, request)
         self._inbound = held.inbound
-        arguments, beside = self._inbound.arguments, self._inbound.beside
-        call = ToolCall(self._asker.caller, self._asker.session_id, upstream, tool, arguments, beside)
+        call = ToolCall(asker.caller, asker.session_id, upstream, tool, held.inbound.arguments, held.inbound.beside)
         with self._while_open:
             try:
                 answer = (await held.made(lambda: call_tool(self._ctx, call, forward))).answer
@@ -115,7 +110,9 @@ class JoinedCall:
     async def _tell(self) -> None:
         if not self._is_open:
             self._is_open = True
-            opened = self._streams.opened(self._asker.caller, self._asker.session_id, self._reply.end, stands=False)
+            opened = self._shared.streams.opened(
+                self._asker.caller, self._asker.session_id, self._reply.end, stands=False
+            )
             self._while_open.enter_context(opened)
             await self._reply.start_stream()
         while self._told:

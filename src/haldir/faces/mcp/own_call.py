@@ -5,22 +5,20 @@ from typing import Any, final
 from msgspec import Raw
 
 from haldir.faces.mcp.call_request import CallRequest
-from haldir.faces.mcp.faults import RpcFault
-from haldir.faces.mcp.held_waits import HeldWaits
+from haldir.faces.mcp.faults import UNAUTHORIZED, RpcFault
 from haldir.faces.mcp.holdable_call import HoldableCall
 from haldir.faces.mcp.inbound import Inbound
 from haldir.faces.mcp.own_tools import OwnTool
 from haldir.faces.mcp.reply import Reply
+from haldir.faces.mcp.shared import Shared
 from haldir.faces.rest.reply import error_members
 from haldir.faces.rest.request_rate import RequestRate
 from haldir.kernel.errors import HaldirError, Refused, Unauthenticated, Unavailable
 from haldir.operations.authenticate import authorize
 from haldir.operations.caller import Caller
-from haldir.operations.context import Context
 from haldir.proxy import message as rpc
 from haldir.proxy.exchange import VERSION_HEADER
 
-UNAUTHORIZED = 401
 STRUCTURED_SINCE = "2025-06-18"  # Revisions are dates, and compare as such.
 
 
@@ -28,8 +26,8 @@ STRUCTURED_SINCE = "2025-06-18"  # Revisions are dates, and compare as such.
 class OwnCalls:
     """Carries them out. `rate` is what REST counts a credential's requests by."""
 
-    def __init__(self, ctx: Context, rate: RequestRate | None, waits: HeldWaits) -> None:
-        self._ctx, self._rate, self._waits = ctx, rate, waits
+    def __init__(self, shared: Shared, rate: RequestRate | None) -> None:
+        self._shared, self._ctx, self._rate = shared, shared.ctx, rate
 
     async def result(self, caller: Caller, tool: OwnTool, inbound: Inbound, reply: Reply) -> dict[str, Any]:
         """Return the result. Raises what is no answer to a call: RpcFault, Unauthenticated, Unavailable."""
@@ -39,7 +37,7 @@ class OwnCalls:
                 self._rate.check(caller)
             served = await authorize(self._ctx, caller, tool.operation)
             request = CallRequest(served, served.session_id, "", tool.mcp.name, inbound, reply)
-            return await self._carried_out(tool, await HoldableCall.begun(self._ctx, self._waits, request), served)
+            return await self._carried_out(tool, await HoldableCall.begun(self._shared, request), served)
         except (RpcFault, Unauthenticated, Unavailable):
             raise
         except HaldirError as error:

@@ -10,16 +10,14 @@ from starlette.types import Receive
 
 from haldir.faces.mcp.asker import lasting_asker_of, require_living, require_may_ask
 from haldir.faces.mcp.awaited import AwaitedAnswers
-from haldir.faces.mcp.held_waits import HeldWaits
-from haldir.faces.mcp.hop import Asker, Hop, Posted, unsealed
+from haldir.faces.mcp.hop import Asker, Hop, unsealed
 from haldir.faces.mcp.inbound import Inbound, has_left
-from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.faces.mcp.relayed_call import RelayedCall
 from haldir.faces.mcp.reply import Reply
+from haldir.faces.mcp.shared import Shared
 from haldir.faces.mcp.tool_list import filtered, tools_in
 from haldir.gate.model import Session
 from haldir.kernel.errors import Refused, UpstreamError
-from haldir.operations.context import Context
 from haldir.operations.upstreams import may_use, observe_tools, upstream_for
 from haldir.proxy import message as rpc
 from haldir.proxy.exchange import DISTRUSTED, EVENT_STREAM, JSON, SERVER_FAULT, Exchange, Onward
@@ -33,17 +31,18 @@ Look = Callable[[Event], Awaitable[Event | None]]
 class Relay:
     """One for all upstreams; its memory are open streams and calls."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams, waits: HeldWaits) -> None:
-        self._ctx, self._streams, self._waits = ctx, streams, waits
+    def __init__(self, shared: Shared) -> None:
+        self._shared, self._ctx, self._streams = shared, shared.ctx, shared.streams
         self._answers = AwaitedAnswers()
 
     async def post(self, asker: Asker, upstream_name: str, inbound: Inbound, reply: Reply) -> None:
         """Serve one POSTed message."""
         is_call = inbound.kind == "request" and inbound.method == "tools/call"
-        lasting = asker if is_call else await lasting_asker_of(self._ctx, asker.caller)
-        hop = await self._hop(lasting, inbound.headers, upstream_name, reply)
+        if not is_call:  # Of a call its decision tells whether the session lives, and spares it this look.
+            asker = await lasting_asker_of(self._ctx, asker.caller)
+        hop = await self._hop(asker, inbound.headers, upstream_name, reply)
         if is_call:
-            await RelayedCall(self._ctx, Posted(hop, inbound), self._streams, self._answers, self._waits).run()
+            await RelayedCall(self._shared, hop, inbound, self._answers).run()
             return
         session = await require_living(self._ctx, hop.asker)
         if inbound.kind != "response":
@@ -57,7 +56,6 @@ class Relay:
         """Open the standing stream, or resume one. A living session is enough: it asks for nothing new by that."""
         hop = await self._hop(asker, headers, upstream_name, reply)
         session = await require_living(self._ctx, hop.asker)
-
         self._streams.require_room()
         await self._pass(hop, hop.onward("GET"), receive, self._standing_look(hop, session))
 

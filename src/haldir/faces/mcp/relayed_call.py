@@ -7,14 +7,12 @@ from typing import Any, final
 from haldir.faces.mcp.awaited import AwaitedAnswer, AwaitedAnswers
 from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.faults import Header
-from haldir.faces.mcp.held_waits import HeldWaits
 from haldir.faces.mcp.holdable_call import HoldableCall
-from haldir.faces.mcp.hop import Posted
-from haldir.faces.mcp.inbound import CallerLeft
-from haldir.faces.mcp.open_streams import OpenStreams
+from haldir.faces.mcp.hop import Hop
+from haldir.faces.mcp.inbound import CallerLeft, Inbound
+from haldir.faces.mcp.shared import Shared
 from haldir.kernel.errors import OutcomeUnknown, Refused, UpstreamError
 from haldir.operations.call_tool import CallEnd, call_tool
-from haldir.operations.context import Context
 from haldir.operations.judged_call import ToolCall
 from haldir.proxy import message as rpc
 from haldir.proxy.exchange import ANSWER_BYTES_MAX, DISTRUSTED, EVENT_STREAM, JSON, REDIRECTED, SERVER_FAULT, Exchange
@@ -27,12 +25,8 @@ LOST_SESSION = 404
 class RelayedCall:
     """One call. `run` decides once what the caller gets, after the call was settled."""
 
-    def __init__(
-        self, ctx: Context, posted: Posted, streams: OpenStreams, answers: AwaitedAnswers, waits: HeldWaits
-    ) -> None:
-        self._ctx, self._streams, self._answers = ctx, streams, answers
-        self._hop, self._inbound = posted.hop, posted.inbound
-        self._waits = waits
+    def __init__(self, shared: Shared, hop: Hop, inbound: Inbound, answers: AwaitedAnswers) -> None:
+        self._shared, self._hop, self._inbound, self._answers = shared, hop, inbound, answers
         self._call_id = ""
         self._head: tuple[int, list[Header]] = (200, [])
         self._event: Event | None = None  # The one that carries the answer, if a stream does.
@@ -45,13 +39,12 @@ class RelayedCall:
         """Have the call governed and answer it. Raises what is no answer to a call: credentials, an absent store."""
         asker, upstream, tool = self._hop.asker, self._hop.upstream.name, self._inbound.params["name"]
         request = CallRequest(asker.caller, asker.session_id, upstream, tool, self._inbound, self._hop.reply)
-        held = await HoldableCall.begun(self._ctx, self._waits, request)
+        held = await HoldableCall.begun(self._shared, request)
         self._inbound = held.inbound
-        arguments, beside = self._inbound.arguments, self._inbound.beside
-        call = ToolCall(asker.caller, asker.session_id, upstream, tool, arguments, beside)
+        call = ToolCall(asker.caller, asker.session_id, upstream, tool, held.inbound.arguments, held.inbound.beside)
         with self._while_open:
             try:
-                end = await held.made(lambda: call_tool(self._ctx, call, self._forward))
+                end = await held.made(lambda: call_tool(self._shared.ctx, call, self._forward))
             except (Refused, UpstreamError, OutcomeUnknown) as error:
                 await self._fail(held.failure(error, self._call_id))
             else:
@@ -77,7 +70,7 @@ class RelayedCall:
 
     async def _exchange(self) -> CallEnd:
         async with self._hop.channel.endpoint.open(self._hop.onward("POST", self._inbound.body)) as exchange:
-            self._head = exchange.status, self._hop.back(self._ctx.keyring, exchange.headers)
+            self._head = exchange.status, self._hop.back(self._shared.ctx.keyring, exchange.headers)
             if exchange.media_type == EVENT_STREAM and exchange.status < REDIRECTED:
                 answer = await self._from_stream(exchange)
             else:
@@ -142,7 +135,7 @@ class RelayedCall:
         reply, asker = self._hop.reply, self._hop.asker
         if not self._is_open:
             self._is_open = True
-            opened = self._streams.opened(asker.caller, asker.session_id, reply.end, stands=False)
+            opened = self._shared.streams.opened(asker.caller, asker.session_id, reply.end, stands=False)
             self._while_open.enter_context(opened)
             await reply.start_stream(*self._head)
         await reply.event(event.raw)
