@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from haldir.faces.discovery.pages import documents
 from haldir.faces.discovery.site import site_of
 from haldir.faces.mcp.face import McpFace, McpSettings
-from haldir.faces.mcp.held_waits import HeldSettings
+from haldir.faces.mcp.held_waits import WaitSettings
 from haldir.faces.rest.app import RestSettings, rest_app
 from haldir.faces.rest.metrics_page import MetricsPage
 from haldir.faces.rest.request_rate import RequestRate
@@ -39,7 +39,7 @@ class Faces:
                 allowed_origins=settings.allowed_origins,
                 rate=rate,
                 body_seconds_max=body_seconds_max,
-                held=HeldSettings(seconds_max=settings.held_seconds, base_url=settings.public_url or url),
+                waits=WaitSettings(seconds_max=settings.held_seconds, base_url=settings.public_url or url),
             ),
         )
         rest = rest_app(

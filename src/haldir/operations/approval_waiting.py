@@ -11,7 +11,7 @@ from haldir.operations.living import find_row
 LOOK_SECONDS = (0.1, 0.2, 0.5, 1.0)  # Between looks at what is waited for.
 
 
-async def awaited(ctx: Context, tenant: TenantId, approval: Approval, wait_seconds: float) -> Approval:
+async def await_decision(ctx: Context, tenant: TenantId, approval: Approval, wait_seconds: float) -> Approval:
     """Return the approval once it is decided or expired, or as it is when the time is over. Raises Unavailable."""
     until, looks = ctx.clock() + round(wait_seconds * SECOND), iter(LOOK_SECONDS)
     pause = LOOK_SECONDS[0]

@@ -14,7 +14,7 @@ from haldir.faces.fault_log import report_fault
 from haldir.faces.mcp.asker import asker_of, caller_of, lasting_asker_of
 from haldir.faces.mcp.faults import INTERNAL, NO_ID, Fault, RpcFault, fault_of, rpc_error
 from haldir.faces.mcp.header_rules import check_against_body, read_headers
-from haldir.faces.mcp.held_waits import HeldSettings, HeldWaits
+from haldir.faces.mcp.held_waits import HeldWaits, WaitSettings
 from haldir.faces.mcp.hop import Asker
 from haldir.faces.mcp.host_rules import HostRules
 from haldir.faces.mcp.inbound import Inbound, parse
@@ -51,7 +51,7 @@ class McpSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     rate: RequestRate | None = None  # How many requests a credential may send: what REST counts by, too.
     body_seconds_max: float = BODY_SECONDS_MAX
-    held: HeldSettings = HeldSettings()
+    waits: WaitSettings = WaitSettings()
 
 
 @final
@@ -65,7 +65,7 @@ class McpFace:
             named(settings.allowed_origins), b"GET, POST, DELETE", SENT_BY_PAGES, TOLD_TO_PAGES, PARAM_PREFIX.encode()
         )
         self._streams = OpenStreams(ctx)
-        shared = Shared(ctx, self._streams, HeldWaits(ctx, self._streams, settings.held))
+        shared = Shared(ctx, self._streams, HeldWaits(ctx, self._streams, settings.waits))
         self._relay = Relay(shared)
         self._joined = Joined(shared, OwnTools(operations), OwnCalls(shared, settings.rate))
         self._body_seconds_max = settings.body_seconds_max

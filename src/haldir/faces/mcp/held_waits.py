@@ -12,7 +12,7 @@ from haldir.faces.mcp.call_request import CallRequest
 from haldir.faces.mcp.inbound import has_left
 from haldir.faces.mcp.open_streams import OpenStreams
 from haldir.kernel.errors import Unavailable
-from haldir.operations.approval_waiting import awaited
+from haldir.operations.approval_waiting import await_decision
 from haldir.operations.context import Context
 from haldir.operations.living import find_row
 from haldir.proxy import message as rpc
@@ -22,7 +22,7 @@ WAITERS_MAX = 256  # Each keeps a connection open and looks once a second; who c
 TELL_SECONDS = 1.0  # Between two words of progress: enough for whoever watches.
 
 
-class HeldSettings(msgspec.Struct, frozen=True, kw_only=True):
+class WaitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a held call is waited for within its request, 0 for not at all, and where people find Haldir."""
 
     seconds_max: float = 0.0
@@ -33,7 +33,7 @@ class HeldSettings(msgspec.Struct, frozen=True, kw_only=True):
 class HeldWaits:
     """All that wait in this process."""
 
-    def __init__(self, ctx: Context, streams: OpenStreams, settings: HeldSettings) -> None:
+    def __init__(self, ctx: Context, streams: OpenStreams, settings: WaitSettings) -> None:
         self._ctx, self._streams, self._settings = ctx, streams, settings
         self._count = 0
 
@@ -67,7 +67,7 @@ class HeldWaits:
             await request.reply.start_stream()
         with self._streams.opened(request.caller, request.session_id, end, stands=True):
             looking = asyncio.create_task(
-                awaited(self._ctx, request.caller.tenant, approval, self._settings.seconds_max)
+                await_decision(self._ctx, request.caller.tenant, approval, self._settings.seconds_max)
             )
             telling = asyncio.create_task(self._tell(request, approval.id))
             ends = [looking, asyncio.create_task(has_left(request.inbound.receive)), asyncio.create_task(over.wait())]

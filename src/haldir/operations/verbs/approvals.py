@@ -13,7 +13,7 @@ from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
 from haldir.operations.acting import acting_session
 from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
-from haldir.operations.approval_waiting import awaited
+from haldir.operations.approval_waiting import await_decision
 from haldir.operations.approval_words import AskedWords, DeciderWords
 from haldir.operations.approvals_shown import ApprovalShown, shown_approvals
 from haldir.operations.caller import Caller
@@ -138,7 +138,7 @@ async def get_approval(ctx: Context, caller: Caller, request: GetApprovalRequest
     _check_wait(request.wait)
     approval = await own_approval(ctx, caller, request.request_id)
     if request.wait and approval.status(ctx.clock()) == "pending":
-        approval = await awaited(ctx, caller.tenant, approval, request.wait)
+        approval = await await_decision(ctx, caller.tenant, approval, request.wait)
         await require_alive(ctx, caller, "get_approval")
     return (await shown_approvals(ctx, caller.tenant, [approval], ctx.clock(), with_changes=caller.is_key))[0]
 
