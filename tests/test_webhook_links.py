@@ -12,7 +12,7 @@ import pytest
 
 from haldir.app import check
 from haldir.faces.fault_log import report_fault
-from haldir.faces.web.link_pages import REQUESTS_PER_MINUTE
+from haldir.faces.web.link_rate import REQUESTS_PER_MINUTE
 from haldir.kernel.clock import HOUR, MINUTE
 from haldir.settings import Settings
 from haldir.webhooks.mail_server import MailServer

@@ -1,10 +1,11 @@
 """The pages about approvals: those that wait, and each one for itself, with what became of it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
+from haldir.faces.web.approval_verbs import ApprovalVerbs
 from haldir.faces.web.frame import Frame
 from haldir.faces.web.html import Element, Node, h
 from haldir.faces.web.past import history, particulars
@@ -22,21 +23,6 @@ from haldir.operations.wire import decode_request
 
 SHOWN_MAX = 50  # Approvals on a page: more than anybody reads before deciding on the first.
 STAMPED = "pending"  # What the pages' script looks for: the part of a page that is to be kept up to date.
-
-
-class ApprovalVerbs(msgspec.Struct, frozen=True):
-    """The verbs of the catalogue that these pages speak: whatever is refused by REST is refused here."""
-
-    list_pending: Operation
-    get: Operation
-    approve: Operation
-    deny: Operation
-
-    @classmethod
-    def of(cls, operations: Iterable[Operation]) -> "ApprovalVerbs":
-        named = {each.name: each for each in operations}
-        names = ("list_pending_approvals", "get_approval", "approve_request", "deny_request")
-        return cls(*(named[name] for name in names))
 
 
 class ApprovalPages(msgspec.Struct, frozen=True):

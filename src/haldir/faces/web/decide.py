@@ -2,10 +2,11 @@
 
 import msgspec
 
-from haldir.faces.web.approval_pages import ApprovalVerbs
+from haldir.faces.web.approval_verbs import ApprovalVerbs
 from haldir.faces.web.shown import title_of
 from haldir.faces.web.visits import Told, Visitor
 from haldir.kernel.errors import HaldirError, Unauthenticated
+from haldir.operations.approval_links import Verdict
 from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.authenticate import authorize
 from haldir.operations.context import Context
@@ -17,12 +18,10 @@ class Decisions(msgspec.Struct, frozen=True):
     ctx: Context
     verbs: ApprovalVerbs
 
-    async def decide(self, visitor: Visitor, approval_id: str, verdict: str, note: str) -> Told:
+    async def decide(self, visitor: Visitor, approval_id: str, verdict: Verdict, note: str) -> Told:
         """Approve or deny, and return what to say of it. Raises Unauthenticated for a key that counts no longer."""
-        operation = self.verbs.approve if verdict == "approve" else self.verbs.deny
-        members = {"note": note.strip().replace("\r\n", "\n")}
         try:
-            request = decode_request(operation.request, members, {"request_id": approval_id})
+            operation, request = self.verbs.deciding(verdict, approval_id, note)
             caller = await authorize(self.ctx, visitor.caller, operation)
             decided = await operation.run(self.ctx, caller, request)
         except Unauthenticated:

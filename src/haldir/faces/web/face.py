@@ -12,14 +12,16 @@ from haldir.faces.body import BODY_SECONDS_MAX, ClientGone, discard_body
 from haldir.faces.fault_log import report_fault
 from haldir.faces.rest.reply import CHALLENGE, UNAUTHORIZED
 from haldir.faces.rest.request_rate import RequestRate
-from haldir.faces.web.approval_pages import ApprovalPages, ApprovalVerbs
+from haldir.faces.web.approval_pages import ApprovalPages
+from haldir.faces.web.approval_verbs import ApprovalVerbs
 from haldir.faces.web.assets import Assets
 from haldir.faces.web.decide import Decisions
 from haldir.faces.web.events import Events
 from haldir.faces.web.forms import read_form, require_own_page
 from haldir.faces.web.frame import FORM_TOKEN, Frame
 from haldir.faces.web.html import Element
-from haldir.faces.web.link_pages import LinkPages, LinkRate, unreferred
+from haldir.faces.web.link_pages import LinkPages, unreferred
+from haldir.faces.web.link_rate import LinkRate
 from haldir.faces.web.plain_pages import HOME, PlainPages, place
 from haldir.faces.web.reply import KEPT, WebReply, page_reply, see_other
 from haldir.faces.web.sign_in import SignIn

@@ -4,21 +4,21 @@ The link is all the authority there is: no cookie counts, and the token stands n
 """
 
 import asyncio
-from typing import final
 
 import msgspec
 
 from haldir.approvals.model import Approval
-from haldir.faces.web.approval_pages import ApprovalVerbs
+from haldir.faces.web.approval_verbs import ApprovalVerbs
 from haldir.faces.web.decide import told_of
 from haldir.faces.web.frame import Frame
 from haldir.faces.web.html import Element, Node, h
+from haldir.faces.web.link_rate import LinkRate
 from haldir.faces.web.past import history
 from haldir.faces.web.reply import WebReply, page_reply
 from haldir.faces.web.shown import View, whole
 from haldir.faces.web.visits import Told
-from haldir.kernel.clock import MINUTE, SECOND, Clock, unix_seconds
-from haldir.kernel.errors import NotFound, RateLimited, Refused
+from haldir.kernel.clock import unix_seconds
+from haldir.kernel.errors import NotFound, Refused
 from haldir.operations.approval_links import DecidingLink, caller_by, link_of
 from haldir.operations.approvals_shown import ApprovalShown, shown_approvals
 from haldir.operations.caller import Caller
@@ -26,13 +26,9 @@ from haldir.operations.context import Context
 from haldir.operations.key_names import key_names
 from haldir.operations.living import dead_credential, find_row
 from haldir.operations.verbs.approvals import NOTE_CHARS_MAX
-from haldir.operations.wire import decode_request
 
-REQUESTS_PER_MINUTE = 30  # With one link, and without a good one from one address: a person needs three.
-COUNTED_MAX = 10_000  # Links and addresses counted in one minute; beyond that the first are forgotten.
 GONE = 410
 WORDS = {"approve": ("Approve", "approves", "yes"), "deny": ("Deny", "denies", "no")}
-NOTE = "note"
 NOTHING_LEFT = h("p", "There is nothing left to do by this link.", class_="soft")
 
 
@@ -42,7 +38,7 @@ class LinkPages(msgspec.Struct, frozen=True):
     ctx: Context
     frame: Frame
     verbs: ApprovalVerbs
-    rate: "LinkRate"
+    rate: LinkRate
 
     async def show(self, token: str, address: str) -> WebReply:
         """Return what a link would do, with the button that does it; what it can do no more, it says."""
@@ -58,9 +54,7 @@ class LinkPages(msgspec.Struct, frozen=True):
         """Decide as the link says, by the same verb as everywhere; return what came of it."""
         link = self._link(token, address)
         caller = await caller_by(self.ctx, link)
-        operation = self.verbs.approve if link.verdict == "approve" else self.verbs.deny
-        members = {NOTE: note.strip().replace("\r\n", "\n")}
-        request = decode_request(operation.request, members, {"request_id": link.approval_id})
+        operation, request = self.verbs.deciding(link.verdict, link.approval_id, note)
         try:
             told, status = told_of(await operation.run(self.ctx, caller, request), link.approval_id), 200
         except Refused as refused:
@@ -93,29 +87,6 @@ class LinkPages(msgspec.Struct, frozen=True):
         return page_reply(self.frame.page(f"{word} by link", *main, told=told), status)
 
 
-@final
-class LinkRate:
-    """Counts in whole minutes of the clock, by link, and by address where there is no good one."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock, self._minute = clock, 0
-        self._counts: dict[tuple[str, str], int] = {}
-
-    def take(self, who: tuple[str, str]) -> None:
-        """Count one request. Raises RateLimited if it is one too many."""
-        now = self._clock()
-        if now // MINUTE != self._minute:
-            self._minute = now // MINUTE
-            self._counts.clear()
-        count = self._counts.get(who, 0) + 1
-        if count == 1 and len(self._counts) >= COUNTED_MAX:
-            self._counts.pop(next(iter(self._counts)))
-        self._counts[who] = count
-        if count > REQUESTS_PER_MINUTE:
-            seconds = max(1, (MINUTE - now % MINUTE) // SECOND)
-            raise RateLimited(f"Too often. Try again in {seconds} seconds.", REQUESTS_PER_MINUTE, "minute", seconds)
-
-
 def unreferred(reply: WebReply) -> WebReply:
     """Return a reply whose address no other page is ever told."""
     headers = (*reply.headers, (b"referrer-policy", b"no-referrer"), (b"x-robots-tag", b"noindex"))
@@ -145,7 +116,7 @@ def _form(link: DecidingLink) -> Element:
         h(
             "div",
             h("label", "Note ", h("span", "optional", class_="soft"), for_=note),
-            h("textarea", id=note, name=NOTE, rows=1, maxlength=NOTE_CHARS_MAX, autocomplete="off"),
+            h("textarea", id=note, name="note", rows=1, maxlength=NOTE_CHARS_MAX, autocomplete="off"),
         ),
         h("div", h("button", word, class_=look), class_="buttons"),
         method="post",
