@@ -9,7 +9,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from haldir.approvals.commands import AddApprovalRule
-from haldir.approvals.model import RuleKind
+from haldir.approvals.holds import Held
+from haldir.approvals.model import Approval, RuleKind
 from haldir.gate.commands import CreateKey
 from haldir.journal.checkpoint import Signer
 from haldir.journal.command import SYSTEM, Command, CredentialRef, Outcome, Record
@@ -63,6 +64,11 @@ class Court:
     def row(self, row_type: type[R], *key: Any) -> R | None:
         found = self._runner.run(self._load(row_type, key))
         return found[0] if found else None
+
+    def approval(self, approval_id: str) -> Approval:
+        found = self.row(Approval, approval_id)
+        assert found is not None
+        return found
 
     def entry(self, outcome: Outcome) -> tuple[str, Record]:
         """Return the kind and the record of the entry that an outcome stands in."""
@@ -169,3 +175,9 @@ def key_ref(prefix: str) -> CredentialRef:
 
 def told(outcome: Outcome, kind: type[Any]) -> Any:
     return msgspec.json.decode(outcome.result, type=kind)
+
+
+def approval_of(outcome: Outcome) -> str:
+    """Return the approval that a held request waits for."""
+    assert (outcome.allowed, outcome.code) == (False, "approval_required"), outcome
+    return str(told(outcome, Held).approval_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from court import Court, key_ref, told
+from court import Court, approval_of, key_ref, told
 from haldir.approvals.commands import (
     AddApprovalRule,
     ExpireApproval,
@@ -42,18 +42,6 @@ def court(runner: asyncio.Runner) -> Court:
 
 def pay(court: Court, micros: int = 11 * UNIT, session: str = "s", **fields: Any) -> Outcome:
     return court.pay(session, micros, **fields)
-
-
-def approval_of(outcome: Outcome) -> str:
-    """Return the approval that a held request waits for."""
-    assert (outcome.allowed, outcome.code) == (False, "approval_required"), outcome
-    return str(told(outcome, Held).approval_id)
-
-
-def the(court: Court, approval_id: str) -> Approval:
-    found = court.row(Approval, approval_id)
-    assert found is not None
-    return found
 
 
 def asked(**fields: Any) -> Asked:
@@ -108,7 +96,7 @@ def test_what_is_within_the_threshold_is_not_held(court: Court) -> None:
 
 def test_a_held_payment_spends_and_sets_aside_nothing_and_says_what_it_waits_for(court: Court) -> None:
     outcome = pay(court)
-    approval = the(court, approval_of(outcome))
+    approval = court.approval(approval_of(outcome))
     assert outcome.reason == f"The rule {approval.rule_id} (spend_over) holds this until a person approves it."
     assert (approval.effect, approval.session_id, approval.agent_id) == ("payment", "s", "agent-of-s")
     assert (approval.amount_micros, approval.currency, approval.state) == (11 * UNIT, "USD", "pending")
@@ -130,7 +118,7 @@ def test_of_what_waits_is_stored_what_its_approver_sees_and_what_its_release_is_
         "created_at": court.now,
         "expires_at": court.now + LIFE,
     }
-    assert the(court, payment) == Approval(
+    assert court.approval(payment) == Approval(
         id=payment,
         effect="payment",
         session_id="s",
@@ -146,7 +134,7 @@ def test_of_what_waits_is_stored_what_its_approver_sees_and_what_its_release_is_
         **nothing_more,
         **both,
     )
-    assert the(court, ask) == Approval(
+    assert court.approval(ask) == Approval(
         id=ask,
         effect="ask",
         session_id="t",
@@ -168,7 +156,7 @@ def test_of_what_waits_is_stored_what_its_approver_sees_and_what_its_release_is_
 def test_what_destroys_nothing_by_a_tool_is_no_matter_of_a_rule_on_destructive_tools(court: Court) -> None:
     court.hold_rule("destructive", approvers=2)
     assert pay(court, 10 * UNIT).allowed
-    assert the(court, request(court)[0]).approvers == 1
+    assert court.approval(request(court)[0]).approvers == 1
 
 
 @pytest.mark.parametrize("rules", [None, ApprovalRules(version=2)])
@@ -195,14 +183,14 @@ def test_where_nothing_can_hold_nothing_is_digested_and_nothing_looked_up(rules:
 def test_what_is_not_used_in_time_has_expired_at_that_very_instant(
     court: Court, state: Any, before: str, at_the_end: str
 ) -> None:
-    approval = the(court, approval_of(pay(court))).but(state=state)
+    approval = court.approval(approval_of(pay(court))).but(state=state)
     assert approval.status(approval.expires_at - 1) == before
     assert approval.status(approval.expires_at) == at_the_end
 
 
 def test_a_request_without_a_price_waits_with_none(court: Court) -> None:
     court.hold_rule("all")
-    assert the(court, approval_of(pay(court, 0))).amount_micros == 0
+    assert court.approval(approval_of(pay(court, 0))).amount_micros == 0
 
 
 def test_an_approval_that_another_takes_the_place_of_says_by_which_entry(court: Court) -> None:
@@ -210,8 +198,8 @@ def test_an_approval_that_another_takes_the_place_of_says_by_which_entry(court: 
     court.hold_rule("all")
     outcome = pay(court)
     second = approval_of(outcome)
-    assert (the(court, first).state, the(court, first).expired_op) == ("expired", ids.op_of("apr", second))
-    assert (the(court, second).state, the(court, second).expired_op) == ("pending", "")
+    assert (court.approval(first).state, court.approval(first).expired_op) == ("expired", ids.op_of("apr", second))
+    assert (court.approval(second).state, court.approval(second).expired_op) == ("pending", "")
 
 
 def test_what_is_denied_anyway_is_not_held(court: Court) -> None:
@@ -226,7 +214,7 @@ def test_the_identical_payment_waits_for_the_same_approval_and_passes_once(court
     assert told(court.decide(first), ApprovalDecided) == ApprovalDecided("approved")
     passed = pay(court, payment_id="paid")
     assert passed.allowed
-    used = the(court, first)
+    used = court.approval(first)
     assert (used.state, used.used_at, used.used_by) == ("used", court.now, "paid")
     assert court.rows(Hold) == []
     assert approval_of(pay(court)) != first
@@ -267,7 +255,7 @@ def test_a_denied_payment_stays_denied_until_the_approval_would_have_expired(cou
     assert told(denied, Held).approval_id == first
     court.now += 1
     assert approval_of(pay(court)) != first
-    assert the(court, first).state == "denied"
+    assert court.approval(first).state == "denied"
 
 
 @pytest.mark.parametrize("decided", [True, False])
@@ -278,7 +266,7 @@ def test_an_approval_counts_until_it_expires_and_no_microsecond_longer(court: Co
     court.now += LIFE
     second = approval_of(pay(court))
     assert second != first
-    assert the(court, first).state == "expired"
+    assert court.approval(first).state == "expired"
     assert court.decide(first).code == "approval_expired"
     court.decide(second)
     court.now += LIFE - 1
@@ -291,7 +279,7 @@ def test_an_approval_given_under_other_rules_lets_nothing_through(court: Court) 
     court.hold_rule("all")
     second = approval_of(pay(court))
     assert second != first
-    assert the(court, first).state == "expired"
+    assert court.approval(first).state == "expired"
 
 
 def test_without_the_rule_the_payment_passes_and_the_approval_stays_unused(court: Court) -> None:
@@ -299,7 +287,7 @@ def test_without_the_rule_the_payment_passes_and_the_approval_stays_unused(court
     (standing,) = court.rows(ApprovalRules)
     court.apply(RemoveApprovalRule(op_id=court.op(), rule_id=standing.rules[0].id))
     assert pay(court).allowed
-    assert the(court, first).state == "pending"
+    assert court.approval(first).state == "pending"
 
 
 def test_an_approved_payment_is_still_refused_where_the_budget_is_gone_or_the_session_has_ended(court: Court) -> None:
@@ -308,7 +296,7 @@ def test_an_approved_payment_is_still_refused_where_the_budget_is_gone_or_the_se
     for _ in range(5):
         assert pay(court, 9 * UNIT).allowed
     assert pay(court, 60 * UNIT).code == "budget_exceeded"
-    assert the(court, first).state == "approved"
+    assert court.approval(first).state == "approved"
     court.apply(RevokeSession(op_id=court.op(), session_id="s"))
     assert pay(court, 60 * UNIT).code == "session_revoked"
 
@@ -324,7 +312,7 @@ def test_the_first_decision_counts(court: Court) -> None:
             "approval_decided",
             f"key:k decided {approval_id} already: {state}.",
         )
-        decided = the(court, approval_id)
+        decided = court.approval(approval_id)
         assert (decided.state, decided.decided_by, decided.decided_at) == (state, "key:k", court.now)
     assert court.decide("apr_unknown").code == "approval_not_found"
 
@@ -344,7 +332,7 @@ def test_no_session_and_no_agent_ever_decides(court: Court, by: CredentialRef) -
     approval_id = approval_of(pay(court))
     refused = court.decide(approval_id, "approve", by)
     assert (refused.code, refused.reason) == ("insufficient_scope", "A session or an agent cannot decide approvals.")
-    assert the(court, approval_id).state == "pending"
+    assert court.approval(approval_id).state == "pending"
 
 
 def test_as_many_must_approve_as_the_rule_says_each_once_and_one_may_deny(court: Court) -> None:
@@ -360,7 +348,7 @@ def test_as_many_must_approve_as_the_rule_says_each_once_and_one_may_deny(court:
     assert told(court.decide(approval_id, by=keys[1]), ApprovalDecided) == ApprovalDecided("pending", 1)
     assert approval_of(pay(court)) == approval_id
     assert told(court.decide(approval_id, by=keys[2]), ApprovalDecided) == ApprovalDecided("approved")
-    assert [vote.by for vote in the(court, approval_id).votes] == ["key:a", "key:b", "key:c"]
+    assert [vote.by for vote in court.approval(approval_id).votes] == ["key:a", "key:b", "key:c"]
     assert pay(court).allowed
     other = approval_of(pay(court, 12 * UNIT))
     court.decide(other, by=keys[0])
@@ -433,7 +421,7 @@ def test_a_link_decides_as_itself_and_says_whose_power_it_has(court: Court) -> N
     approval_id = approval_of(pay(court))
     number = webhook_of(court, maker)
     assert told(by_link(court, number, maker, approval_id), ApprovalDecided) == ApprovalDecided("approved")
-    row = the(court, approval_id)
+    row = court.approval(approval_id)
     assert (row.state, row.decided_by) == ("approved", f"link:{number}")
     assert row.votes == (Vote(f"link:{number}", court.now, "", "key:maker", row.decided_op),)
     assert row.decided_op
@@ -479,7 +467,7 @@ def test_a_key_and_all_links_of_its_webhooks_have_one_vote(court: Court) -> None
     assert told(court.decide(approval_id, by=other), ApprovalDecided).missing == 1
     assert by_link(court, theirs, other, approval_id).code == "approval_decided"
     assert told(court.decide(approval_id, by=third), ApprovalDecided) == ApprovalDecided("approved")
-    assert [vote.voter for vote in the(court, approval_id).votes] == ["key:one", "key:other", "key:third"]
+    assert [vote.voter for vote in court.approval(approval_id).votes] == ["key:one", "key:other", "key:third"]
 
 
 GONE = "The webhook that this link came by is gone or disabled, or gives no such links."
@@ -506,7 +494,7 @@ def test_a_link_counts_for_as_long_as_its_webhook_and_the_key_that_made_it(court
     assert refusal(number) == ("link_ended", reason)
     court.apply(RemoveWebhook(op_id=court.op(), webhook_id=number))
     assert refusal(number) == ("link_ended", GONE)
-    assert the(court, approval_id).state == "pending"
+    assert court.approval(approval_id).state == "pending"
 
 
 def request(court: Court, session: str = "s", **fields: Any) -> tuple[str, Outcome]:
@@ -518,7 +506,7 @@ def request(court: Court, session: str = "s", **fields: Any) -> tuple[str, Outco
 def test_a_person_is_asked_for_what_no_rule_holds_and_the_answer_lets_nothing_through(court: Court) -> None:
     approval_id, outcome = request(court, tool="t", action="deploy", amount_micros=11 * UNIT, ttl_seconds=60)
     assert told(outcome, ApprovalRequested).expires_at == court.now + 60 * SECOND
-    row = the(court, approval_id)
+    row = court.approval(approval_id)
     assert (row.effect, row.tool, row.action, row.amount_micros) == ("ask", "t", "deploy", 11 * UNIT)
     assert row.agent_id == "agent-of-s"
     assert court.decide(approval_id).allowed
@@ -527,7 +515,7 @@ def test_a_person_is_asked_for_what_no_rule_holds_and_the_answer_lets_nothing_th
 
 def test_an_ask_is_decided_on_the_terms_of_the_rules_that_would_hold_it(court: Court) -> None:
     court.hold_rule(threshold_micros=UNIT, approvers=2, four_eyes=True)
-    assert [the(court, request(court, amount_micros=micros)[0]).approvers for micros in (UNIT, UNIT + 1)] == [1, 2]
+    assert [court.approval(request(court, amount_micros=micros)[0]).approvers for micros in (UNIT, UNIT + 1)] == [1, 2]
     court.apply(SetFourEyes(op_id=court.op(), four_eyes=True))
     asker = court.key("asker")
     approval_id, _ = request(court, asked_by=asker)
@@ -574,7 +562,7 @@ def test_what_is_over_is_closed_and_its_request_begins_anew(court: Court, decide
     court.now += 1
     ended = f"{int(court.op(), 16) + 1:032x}"
     assert expire(approval_id).allowed
-    assert (the(court, approval_id).state, the(court, approval_id).expired_op) == ("expired", ended)
+    assert (court.approval(approval_id).state, court.approval(approval_id).expired_op) == ("expired", ended)
     assert court.rows(Hold) == []
     assert [expire(name).code for name in (approval_id, "apr_unknown")] == ["approval_decided", "approval_not_found"]
     assert approval_of(pay(court)) != approval_id

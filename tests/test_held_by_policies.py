@@ -7,25 +7,15 @@ from typing import Any
 import pytest
 
 from harness.answers import Answer
-from harness.databases import fresh_database
+from harness.databases import dsn_of
 from harness.haldir import Haldir
-from harness.threads import running_haldir
-from upstreams import sample
-from upstreams.serving import serving
+from harness.sampled import haldir_with_sample
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def haldir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
     """A Haldir with the upstream `sample` and no approval rules."""
-    dsn = None
-    if request.param == "postgres":
-        dsn = fresh_database(request.getfixturevalue("postgres_dsn"))
-    with (
-        running_haldir(tmp_path_factory.mktemp("data"), dsn=dsn) as haldir,
-        serving(sample.app(json_response=True)) as url,
-    ):
-        added = haldir.post("/v1/proxy/upstreams", {"name": "sample", "url": f"{url}/mcp"})
-        assert (added.status, added.body["healthy"]) == (201, True), added
+    with haldir_with_sample(tmp_path_factory.mktemp("data"), dsn_of(request)) as haldir:
         yield haldir
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from court import Court, told
-from haldir.approvals.holds import Held
+from court import Court, approval_of
 from haldir.approvals.model import Approval
 from haldir.journal.command import DETAILS_WANTED, Outcome
 from haldir.operations.call_commands import Charge
@@ -20,12 +19,11 @@ from haldir.proxy.definition import read_definition
 from haldir.proxy.model import Call
 from haldir.proxy.policy_commands import AddPolicy
 from harness.answers import Answer
-from harness.databases import fresh_database
+from harness.databases import dsn_of
 from harness.haldir import Haldir
-from harness.threads import running_haldir
-from upstreams import raw, sample
+from harness.sampled import haldir_with_sample
+from upstreams import raw
 from upstreams.raw import Lister, raw_upstream
-from upstreams.serving import serving
 
 RETRIES = 50
 CALLERS = 16
@@ -44,29 +42,18 @@ def admit(court: Court, tool: str = "buy", **fields: Any) -> Outcome:
     return court.admit("s", tool, **{"details_digest": "arguments", **fields})
 
 
-def approval_of(outcome: Outcome) -> str:
-    assert (outcome.allowed, outcome.code) == (False, "approval_required"), outcome
-    return str(told(outcome, Held).approval_id)
-
-
-def the(court: Court, approval_id: str) -> Approval:
-    found = court.row(Approval, approval_id)
-    assert found is not None
-    return found
-
-
 def test_a_held_call_is_no_call_until_the_identical_one_is_approved_and_then_it_runs_once(court: Court) -> None:
     court.hold_rule("tool_blocked", tools=("shop.buy",))
     assert admit(court, "look").allowed
     first = approval_of(admit(court))
     assert approval_of(admit(court)) == first
     assert [call.tool for call in court.rows(Call)] == ["look"]
-    row = the(court, first)
+    row = court.approval(first)
     assert (row.effect, row.upstream, row.tool, row.action) == ("call", "shop", "buy", "tool_call")
     assert row.details_digest == "arguments"
     court.decide(first)
     assert admit(court, call_id="the-call").allowed
-    assert the(court, first).used_by == "the-call"
+    assert court.approval(first).used_by == "the-call"
     assert approval_of(admit(court)) != first
 
 
@@ -101,7 +88,7 @@ def test_nothing_but_the_identical_call_passes(court: Court, other: dict[str, An
 
 def test_an_approver_is_told_that_a_call_brings_more_than_its_arguments(court: Court) -> None:
     court.hold_rule("all")
-    assert the(court, approval_of(admit(court, beside_digest="more"))).action == "tool_call_with_input"
+    assert court.approval(approval_of(admit(court, beside_digest="more"))).action == "tool_call_with_input"
 
 
 def test_another_definition_and_another_server_of_the_same_name_need_another_word(court: Court) -> None:
@@ -122,7 +109,7 @@ def test_under_other_policies_another_word_is_needed(court: Court) -> None:
     court.apply(AddPolicy(op_id=court.op(), policy_id="p", policy_kind="block_tool", definition_digest="d"))
     second = approval_of(admit(court, judgement=Judgement(1)))
     assert second != first
-    assert the(court, second).policy_epoch == 1
+    assert court.approval(second).policy_epoch == 1
 
 
 def test_what_is_denied_anyway_is_not_held(court: Court) -> None:
@@ -135,7 +122,7 @@ def test_what_is_denied_anyway_is_not_held(court: Court) -> None:
 def test_a_call_is_held_by_its_price_and_by_one_that_cannot_be_read(court: Court) -> None:
     court.hold_rule(threshold_micros=5)
     assert admit(court, charge=Charge(5)).allowed
-    assert the(court, approval_of(admit(court, charge=Charge(6)))).amount_micros == 6
+    assert court.approval(approval_of(admit(court, charge=Charge(6)))).amount_micros == 6
     approval_of(admit(court, charge=Charge(fault="The argument 'amount' must be a JSON number.")))
 
 
@@ -169,15 +156,7 @@ def test_a_definition_says_whether_its_tool_destroys_as_mcp_has_it(annotations: 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def haldir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
     """A Haldir with the upstream `sample`, whose tool `add` is held."""
-    dsn = None
-    if request.param == "postgres":
-        dsn = fresh_database(request.getfixturevalue("postgres_dsn"))
-    with (
-        running_haldir(tmp_path_factory.mktemp("data"), dsn=dsn) as haldir,
-        serving(sample.app(json_response=True)) as url,
-    ):
-        added = haldir.post("/v1/proxy/upstreams", {"name": "sample", "url": f"{url}/mcp"})
-        assert (added.status, added.body["healthy"]) == (201, True), added
+    with haldir_with_sample(tmp_path_factory.mktemp("data"), dsn_of(request)) as haldir:
         assert haldir.post("/v1/approvals/rules", {"type": "tool_blocked", "tools": ["add"]}).status == 201
         yield haldir
 
@@ -193,11 +172,6 @@ def held(answer: Answer) -> Any:
     said = json.loads(answer.body["content"][0]["text"])
     assert said["status"] == "approval_required"
     return said
-
-
-def calls_of(haldir: Haldir, session: Any) -> list[Any]:
-    entries = haldir.get(f"/v1/audit?session_id={session['session_id']}").body["entries"]
-    return [entry for entry in entries if entry["kind"] == "call.admit" and entry["allowed"]]
 
 
 def test_a_rule_that_names_tools_which_nobody_has_says_so(haldir: Haldir) -> None:
@@ -229,7 +203,7 @@ def test_a_held_call_by_rest_is_a_plain_result_and_the_identical_call_runs_once(
     haldir.rest("POST", f"{said['url']}/approve")
     done = call(haldir, session)
     assert (done.status, done.body["content"][0]["text"]) == (200, "5")
-    (made,) = calls_of(haldir, session)
+    (made,) = haldir.calls_let_through(session)
     assert haldir.get(said["url"]).body["used_by"] == made["call_id"]
     assert held(call(haldir, session))["approval_id"] != said["approval_id"]
 
@@ -254,7 +228,7 @@ def test_of_fifty_identical_retries_in_parallel_one_runs(haldir: Haldir) -> None
     texts = [answer.body["content"][0]["text"] for answer in answers]
     assert texts.count("5") == 1
     assert len({json.loads(text)["approval_id"] for text in texts if text != "5"}) == 1
-    assert len(calls_of(haldir, session)) == 1
+    assert len(haldir.calls_let_through(session)) == 1
 
 
 def test_a_denied_call_is_an_error_that_names_the_decision(haldir: Haldir) -> None:
@@ -272,7 +246,7 @@ def test_a_call_that_its_client_named_runs_under_the_same_name_once_it_is_approv
     haldir.rest("POST", f"{said['url']}/approve")
     assert call(haldir, session, idempotency_key=name).body["content"][0]["text"] == "5"
     assert call(haldir, session, idempotency_key=name).body["content"][0]["text"] == "5"
-    assert len(calls_of(haldir, session)) == 1
+    assert len(haldir.calls_let_through(session)) == 1
 
 
 @pytest.mark.parametrize(("path", "tool"), [("/mcp/sample", "add"), ("/mcp", "sample__add")])

@@ -15,8 +15,9 @@ from mcp.client.client import Client
 from mcp.client.context import ClientRequestContext
 
 from harness.answers import Answer
-from harness.databases import fresh_database
+from harness.databases import dsn_of
 from harness.haldir import Haldir
+from harness.messages import CAPABILITIES
 from harness.official import official_client
 from harness.piped import started_client
 from harness.threads import http_upstream, running_haldir
@@ -24,7 +25,6 @@ from upstreams import raw, sample
 from upstreams.raw import RawUpstream, raw_upstream
 from upstreams.serving import serving
 
-CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 TAKES_URL: dict[str, Any] = {"elicitation": {"url": {}}}
 DOORS = [("/mcp/up", "do"), ("/mcp", "up__do")]
 RETRIES, CALLERS = 50, 16
@@ -55,13 +55,6 @@ def haldir(request: pytest.FixtureRequest, upstream: RawUpstream, tmp_path: Path
     """A Haldir that holds every call of `do`, and never waits within a request."""
     with holding(tmp_path, upstream, dsn=dsn_of(request)) as running:
         yield running
-
-
-def dsn_of(request: pytest.FixtureRequest) -> str | None:
-    """Return a fresh database where the test asks for PostgreSQL."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        return None
-    return fresh_database(request.getfixturevalue("postgres_dsn"))
 
 
 @contextmanager

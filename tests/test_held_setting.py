@@ -12,16 +12,15 @@ from haldir.faces.mcp.held_ways import Way, way_of
 from haldir.faces.mcp.inbound import Inbound, parse
 from haldir.gate.model import HeldSetting
 from harness.answers import Answer
-from harness.databases import fresh_database
+from harness.databases import dsn_of
 from harness.eventually import eventually
 from harness.haldir import Haldir
-from harness.messages import ENVELOPE, HANDSHAKE, MODERN, request
+from harness.messages import CAPABILITIES, ENVELOPE, HANDSHAKE, MODERN, request
 from harness.official import official_client
 from harness.threads import http_upstream, running_haldir
 from upstreams import raw
 from upstreams.raw import raw_upstream
 
-CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 TAKES_URL: dict[str, Any] = {CAPABILITIES: {"elicitation": {"url": {}}}}
 LISTENS: dict[str, Any] = {"progressToken": 7}
 BOTH = "application/json, text/event-stream"
@@ -75,10 +74,11 @@ def test_a_setting_and_what_the_client_declares_make_the_way(setting: HeldSettin
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def haldir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haldir]:
     """A Haldir that holds every call, and waits for a person hardly at all."""
-    dsn = fresh_database(request.getfixturevalue("postgres_dsn")) if request.param == "postgres" else None
     with raw_upstream(raw.honest) as upstream:
         folder = tmp_path_factory.mktemp("data")
-        with running_haldir(folder, http_upstream("up", upstream.url), dsn=dsn, held_seconds=0.1) as running:
+        with running_haldir(
+            folder, http_upstream("up", upstream.url), dsn=dsn_of(request), held_seconds=0.1
+        ) as running:
             running.rest("POST", "/v1/approvals/rules", {"type": "tool_blocked", "tools": ["up.do"]})
             yield running
 

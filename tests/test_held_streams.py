@@ -13,11 +13,12 @@ import pytest
 from mcp.client.client import Client
 
 from haldir.faces.mcp.held_waits import WAITERS_MAX
-from harness.databases import fresh_database
+from harness.databases import dsn_of
 from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.messages import call
 from harness.official import official_client
+from harness.open_requests import open_request, read_until
 from harness.piped import started_client
 from harness.threads import running_haldir
 from upstreams import sample
@@ -47,11 +48,6 @@ def hold(haldir: Haldir, upstream: str) -> None:
     haldir.rest("POST", "/v1/proxy/upstreams", {"name": "sample", "url": upstream})
     haldir.rest("POST", "/v1/approvals/rules", {"type": "tool_blocked", "tools": ["sample.count"]})
     haldir.rest("POST", "/v1/approvals/rules", {"type": "spend_over", "threshold": 1})
-
-
-def calls_of(haldir: Haldir, session: Any) -> list[Any]:
-    entries = haldir.get(f"/v1/audit?session_id={session['session_id']}").body["entries"]
-    return [entry for entry in entries if entry["kind"] == "call.admit" and entry["allowed"]]
 
 
 class Listener:
@@ -100,7 +96,7 @@ def test_what_is_approved_while_its_caller_waits_is_made_within_the_same_request
     assert progress == sorted(set(progress))
     assert [message for _, message in listener.told][-2:] == ["step 1", "step 2"]
     assert f"{haldir.url}/approvals/apr_" in listener.told[0][1]
-    assert len(calls_of(haldir, session)) == 1
+    assert len(haldir.calls_let_through(session)) == 1
 
 
 @pytest.mark.parametrize(("path", "tool"), DOORS)
@@ -113,7 +109,7 @@ def test_what_is_denied_while_its_caller_waits_is_refused_at_once(haldir: Haldir
 
     result = asyncio.run(talk())
     assert (result.is_error, told_by(result)["code"]) == (True, "approval_denied")
-    assert calls_of(haldir, session) == []
+    assert haldir.calls_let_through(session) == []
 
 
 @pytest.mark.parametrize("verdict", ["approve", "deny"])
@@ -143,19 +139,19 @@ def test_who_takes_no_stream_is_answered_at_once(haldir: Haldir) -> None:
 
 def test_a_caller_that_leaves_gives_its_wait_up_and_nothing_is_made_for_it(haldir: Haldir) -> None:
     session = haldir.session("execute")
-    with open_request(haldir, session["token"]) as connection:
+    with open_listening(haldir, session["token"]) as connection:
         approval_id = named_in(read_until(connection, b"apr_"))
     haldir.rest("POST", f"/v1/approvals/{approval_id}/approve")
     let_look(haldir, session)
-    assert calls_of(haldir, session) == []
+    assert haldir.calls_let_through(session) == []
     result = haldir.rpc("/mcp", call("sample__count", steps=1), session["token"]).message["result"]
     assert result["content"][0]["text"] == "counted to 1"
-    assert len(calls_of(haldir, session)) == 1
+    assert len(haldir.calls_let_through(session)) == 1
 
 
 def test_a_session_that_is_revoked_ends_the_wait(haldir: Haldir) -> None:
     session = haldir.session("execute")
-    with open_request(haldir, session["token"]) as connection:
+    with open_listening(haldir, session["token"]) as connection:
         read_until(connection, b"apr_")
         haldir.rest("DELETE", f"/v1/sessions/{session['session_id']}")
         assert b"approval_required" in read_until(connection, b"0\r\n\r\n")
@@ -165,8 +161,7 @@ def test_a_session_that_is_revoked_ends_the_wait(haldir: Haldir) -> None:
 def test_when_nobody_decides_in_time_the_answer_is_plain_and_the_identical_call_passes_later(
     upstream: str, tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
-    dsn = fresh_database(request.getfixturevalue("postgres_dsn")) if store == "postgres" else None
-    with running_haldir(tmp_path, dsn=dsn, held_seconds=0.3) as haldir:
+    with running_haldir(tmp_path, dsn=dsn_of(request, store), held_seconds=0.3) as haldir:
         hold(haldir, upstream)
         session, listener = haldir.session("execute"), Listener(haldir)
 
@@ -182,7 +177,7 @@ def test_when_nobody_decides_in_time_the_answer_is_plain_and_the_identical_call_
                 assert done.content[0].text == "counted to 2"  # type: ignore[union-attr]
 
         asyncio.run(talk())
-        assert len(calls_of(haldir, session)) == 1
+        assert len(haldir.calls_let_through(session)) == 1
 
 
 def test_a_haldir_that_never_waits_answers_at_once(upstream: str, tmp_path: Path) -> None:
@@ -195,7 +190,7 @@ def test_a_haldir_that_never_waits_answers_at_once(upstream: str, tmp_path: Path
 def test_a_server_that_stops_answers_who_waits(upstream: str, tmp_path: Path) -> None:
     with running_haldir(tmp_path, held_seconds=FOREVER_SECONDS) as haldir:
         hold(haldir, upstream)
-        connection = open_request(haldir, haldir.token())
+        connection = open_listening(haldir, haldir.token())
         read_until(connection, b"apr_")
     with connection:
         assert b"approval_required" in read_until(connection, b"0\r\n\r\n")
@@ -203,31 +198,34 @@ def test_a_server_that_stops_answers_who_waits(upstream: str, tmp_path: Path) ->
 
 def test_of_two_that_wait_for_the_same_one_is_made_and_the_other_waits_on(haldir: Haldir) -> None:
     session = haldir.session("execute")
-    with open_request(haldir, session["token"]) as one, open_request(haldir, session["token"]) as other:
+    with (
+        open_listening(haldir, session["token"]) as one,
+        open_listening(haldir, session["token"]) as other,
+    ):
         approval_id = named_in(read_until(one, b"apr_"))
         assert named_in(read_until(other, b"apr_")) == approval_id
         haldir.rest("POST", f"/v1/approvals/{approval_id}/approve")
-        eventually(lambda: calls_of(haldir, session))
+        eventually(lambda: haldir.calls_let_through(session))
         eventually(lambda: haldir.rest("GET", f"/v1/approvals/{approval_id}")["used_by"])
         pending = haldir.rest("GET", "/v1/approvals/pending")["requests"]
         assert all(each["request_id"] != approval_id for each in pending)
         haldir.rest("DELETE", f"/v1/sessions/{session['session_id']}")
         answers = read_until(one, b"0\r\n\r\n"), read_until(other, b"0\r\n\r\n")
     assert sorted(b"counted to 1" in each for each in answers) == [False, True]
-    assert len(calls_of(haldir, session)) == 1
+    assert len(haldir.calls_let_through(session)) == 1
 
 
 def test_no_more_wait_than_may_and_who_comes_beyond_is_answered_at_once(haldir: Haldir) -> None:
     session = haldir.session("execute")
     with ExitStack() as waiting:
         for _ in range(WAITERS_MAX):
-            read_until(waiting.enter_context(open_request(haldir, session["token"])), b"apr_")
+            read_until(waiting.enter_context(open_listening(haldir, session["token"])), b"apr_")
         beyond = haldir.rpc("/mcp", listening(), session["token"])
         assert beyond.headers["content-type"] == "application/json"
         assert "approval_required" in beyond.message["result"]["content"][0]["text"]
 
     def is_heard() -> bool:
-        with open_request(haldir, session["token"]) as connection:
+        with open_listening(haldir, session["token"]) as connection:
             return b"text/event-stream" in read_until(connection, b"apr_")
 
     eventually(is_heard)  # Once it was noticed that the others left.
@@ -240,21 +238,8 @@ def listening() -> dict[str, Any]:
     return message
 
 
-def open_request(haldir: Haldir, token: str) -> socket.socket:
-    body = json.dumps(listening()).encode()
-    head = f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
-    connection = socket.create_connection(("127.0.0.1", haldir.port), timeout=60)
-    connection.sendall(head.encode() + body)
-    return connection
-
-
-def read_until(connection: socket.socket, wanted: bytes) -> bytes:
-    received = b""
-    while wanted not in received:
-        chunk = connection.recv(65536)
-        assert chunk, received
-        received += chunk
-    return received
+def open_listening(haldir: Haldir, token: str) -> socket.socket:
+    return open_request(haldir, "/mcp", listening(), token)
 
 
 def let_look(haldir: Haldir, session: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.messages import MODERN, call, initialize, request
+from harness.open_requests import open_request, read_until
 from harness.threads import http_upstream, running_haldir, stdio_upstream
 from upstreams import raw, sample
 from upstreams.raw import STREAM_HEAD, RawUpstream, raw_upstream
@@ -108,7 +109,7 @@ def test_before_2026_a_caller_that_leaves_changes_nothing_the_call_is_finished_a
         )
 
     upstream.on_call = slow
-    with open_request(haldir, call("do"), haldir.token()) as connection:
+    with open_request(haldir, "/mcp/up", call("do"), haldir.token()) as connection:
         read_until(connection, b"notifications/x")
     finish.set()
     assert haldir.wait_for_call("posted")["tool"] == "do"
@@ -131,7 +132,11 @@ def test_at_2026_closing_the_stream_stops_the_upstream_and_the_call_is_indetermi
         "io.modelcontextprotocol/clientCapabilities": {},
     }
     with open_request(
-        haldir, message, haldir.token(), f"mcp-protocol-version: {MODERN}\r\nmcp-method: tools/call\r\nmcp-name: do\r\n"
+        haldir,
+        "/mcp/up",
+        message,
+        haldir.token(),
+        f"mcp-protocol-version: {MODERN}\r\nmcp-method: tools/call\r\nmcp-name: do\r\n",
     ):
         assert started.wait(10)
     assert stopped.wait(DEADLINE_SECONDS - 0.5)
@@ -262,7 +267,7 @@ def test_progress_of_a_call_stops_within_a_second_of_the_sessions_end_and_the_ca
 
     upstream.on_call = chatty
     session = haldir.session("execute")
-    with open_request(haldir, call("do"), session["token"]) as connection:
+    with open_request(haldir, "/mcp/up", call("do"), session["token"]) as connection:
         read_until(connection, b"notifications/x")
         haldir.rest("DELETE", f"/v1/sessions/{session['session_id']}")
         revoked = time.monotonic()
@@ -270,20 +275,3 @@ def test_progress_of_a_call_stops_within_a_second_of_the_sessions_end_and_the_ca
         assert time.monotonic() - revoked < 1.0
     finish.set()
     assert eventually(lambda: haldir.calls("posted"))
-
-
-def open_request(haldir: Haldir, message: Any, token: str, headers: str = "") -> socket.socket:
-    body = json.dumps(message).encode()
-    head = f"POST /mcp/up HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n{headers}content-length: {len(body)}\r\n\r\n"
-    connection = socket.create_connection(("127.0.0.1", haldir.port), timeout=20)
-    connection.sendall(head.encode() + body)
-    return connection
-
-
-def read_until(connection: socket.socket, wanted: bytes) -> bytes:
-    received = b""
-    while wanted not in received:
-        chunk = connection.recv(65536)
-        assert chunk, received
-        received += chunk
-    return received

@@ -60,6 +60,11 @@ class Haldir:
         found: list[Any] = self.rest("GET", f"/v1/calls?state={state}")["calls"]
         return found
 
+    def calls_let_through(self, session: Any) -> list[Any]:
+        """Return the entries of the calls of a session that were let through."""
+        entries = self.get(f"/v1/audit?session_id={session['session_id']}").body["entries"]
+        return [entry for entry in entries if entry["kind"] == "call.admit" and entry["allowed"]]
+
     def wait_for_call(self, state: str) -> Any:
         """Return the one call that reaches a state, once it does."""
         return eventually(lambda: self.calls(state))[0]

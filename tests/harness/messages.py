@@ -4,7 +4,8 @@ from typing import Any
 
 HANDSHAKE = "2025-11-25"
 MODERN = "2026-07-28"
-ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
+CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+ENVELOPE = {"io.modelcontextprotocol/protocolVersion": MODERN, CAPABILITIES: {}}
 
 
 def request(method: str, params: Any = None, number: Any = 1) -> dict[str, Any]:
