@@ -28,6 +28,7 @@ class Faces:
     def __init__(
         self, ctx: Context, settings: Settings, url: str, operations: Sequence[Operation], body_seconds_max: float
     ) -> None:
+        place = settings.public_url or url
         per_minute = settings.rate_limit_per_minute
         rate = RequestRate(per_minute, ctx.clock) if per_minute else None
         meter = _meter(ctx, settings)
@@ -39,7 +40,7 @@ class Faces:
                 allowed_origins=settings.allowed_origins,
                 rate=rate,
                 body_seconds_max=body_seconds_max,
-                waits=WaitSettings(seconds_max=settings.held_seconds, base_url=settings.public_url or url),
+                waits=WaitSettings(seconds_max=settings.held_seconds, base_url=place),
             ),
         )
         rest = rest_app(
@@ -49,11 +50,10 @@ class Faces:
                 allowed_origins=settings.allowed_origins,
                 rate=rate,
                 body_seconds_max=body_seconds_max,
-                documents=documents(site_of(ctx, operations, settings.public_url or url, settings.security_contact)),
+                documents=documents(site_of(ctx, operations, place, settings.security_contact)),
                 metrics=MetricsPage(settings.metrics_token, meter.exposition if meter else None),
             ),
         )
-        place = settings.public_url or url
         self._web_face = WebFace(ctx, operations, WebSettings(url=place, rate=rate, body_seconds_max=body_seconds_max))
         self._mcp: ASGIApp = meter.measured("mcp", self._mcp_face) if meter else self._mcp_face
         self._rest = meter.measured("rest", rest) if meter else rest
