@@ -18,6 +18,8 @@ from haldir.kernel.clock import Micros
 from haldir.kernel.errors import Refusal
 from haldir.storage.rows import Find
 
+Verdict = Literal["approve", "deny"]
+
 NEVER_DECIDES = frozenset({"session", "agent"})  # Kinds of credentials that agents hold.
 
 
@@ -88,7 +90,7 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
     """
 
     approval_id: str
-    verdict: Literal["approve", "deny"]
+    verdict: Verdict
     note_digest: str = ""
     answers_for: str = ""
 

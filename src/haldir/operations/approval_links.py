@@ -7,7 +7,6 @@ secret that is stored: what it may still do is decided under the log head each t
 
 import base64
 import binascii
-from typing import Literal
 
 import msgspec
 
@@ -15,6 +14,7 @@ from haldir.approvals.model import Approval
 from haldir.journal.command import CredentialRef
 from haldir.kernel.clock import Micros
 from haldir.kernel.ids import TenantId
+from haldir.operations.approval_commands import Verdict
 from haldir.operations.caller import Caller
 from haldir.operations.context import Context
 from haldir.operations.credentials import LINK
@@ -30,8 +30,6 @@ ASKED = "approval_requested"
 LABEL = "approval.link"
 BOUND_TO = LABEL.encode()
 TOKEN_CHARS_MAX = 512  # Ours have about 150.
-
-Verdict = Literal["approve", "deny"]
 
 
 class DecidingLink(msgspec.Struct, frozen=True, array_like=True):

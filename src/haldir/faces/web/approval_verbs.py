@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from haldir.operations.approval_links import Verdict
+from haldir.operations.approval_commands import Verdict
 from haldir.operations.catalogue import Operation
 from haldir.operations.wire import decode_request
 

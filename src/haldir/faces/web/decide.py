@@ -6,7 +6,7 @@ from haldir.faces.web.approval_verbs import ApprovalVerbs
 from haldir.faces.web.shown import title_of
 from haldir.faces.web.visits import Told, Visitor
 from haldir.kernel.errors import HaldirError, Unauthenticated
-from haldir.operations.approval_links import Verdict
+from haldir.operations.approval_commands import Verdict
 from haldir.operations.approvals_shown import ApprovalShown
 from haldir.operations.authenticate import authorize
 from haldir.operations.context import Context

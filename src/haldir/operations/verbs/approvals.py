@@ -12,7 +12,13 @@ from haldir.kernel import ids, strict_json
 from haldir.kernel.clock import unix_seconds
 from haldir.kernel.errors import InvalidRequest, NotFound, PayloadTooLarge
 from haldir.operations.acting import acting_session
-from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
+from haldir.operations.approval_commands import (
+    ApprovalDecided,
+    ApprovalRequested,
+    DecideApproval,
+    RequestApproval,
+    Verdict,
+)
 from haldir.operations.approval_waiting import await_decision
 from haldir.operations.approval_words import AskedWords, DeciderWords
 from haldir.operations.approvals_shown import ApprovalShown, shown_approvals
@@ -159,31 +165,13 @@ async def list_pending_approvals(ctx: Context, caller: Caller, request: ListPend
 
 async def approve_request(ctx: Context, caller: Caller, request: DecideRequest) -> Approved:
     """Approve what waits. It lets exactly that through, once."""
-    parts = await _sealed_note(ctx, caller, request)
-    command = DecideApproval(
-        op_id=ctx.new_op(),
-        asked_by=caller.credential,
-        approval_id=request.request_id,
-        verdict="approve",
-        note_digest=parts[0].digest if parts else "",
-        answers_for=caller.answers_for,
-    )
-    decided = await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
+    decided = await _decided(ctx, caller, request, "approve")
     return Approved(not decided.missing, request.request_id, decided.missing)
 
 
 async def deny_request(ctx: Context, caller: Caller, request: DecideRequest) -> Denied:
     """Deny what waits. Exactly that stays denied until the approval would have expired."""
-    parts = await _sealed_note(ctx, caller, request)
-    command = DecideApproval(
-        op_id=ctx.new_op(),
-        asked_by=caller.credential,
-        approval_id=request.request_id,
-        verdict="deny",
-        note_digest=parts[0].digest if parts else "",
-        answers_for=caller.answers_for,
-    )
-    await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
+    await _decided(ctx, caller, request, "deny")
     return Denied(True, request.request_id)
 
 
@@ -220,6 +208,19 @@ async def _sealed_request(ctx: Context, caller: Caller, request: RequestApproval
         message = f"`reason`, `details` and `params` together are larger than {DETAILS_BYTES_MAX} bytes."
         raise PayloadTooLarge(message, DETAILS_BYTES_MAX)
     return [(await ctx.keyring.tenant(caller.tenant)).seal(words, "approval.details")]
+
+
+async def _decided(ctx: Context, caller: Caller, request: DecideRequest, verdict: Verdict) -> ApprovalDecided:
+    parts = await _sealed_note(ctx, caller, request)
+    command = DecideApproval(
+        op_id=ctx.new_op(),
+        asked_by=caller.credential,
+        approval_id=request.request_id,
+        verdict=verdict,
+        note_digest=parts[0].digest if parts else "",
+        answers_for=caller.answers_for,
+    )
+    return await allowed_result(ctx, caller.tenant, command, ApprovalDecided, parts)
 
 
 async def _sealed_note(ctx: Context, caller: Caller, request: DecideRequest) -> list[Part]:
