@@ -67,7 +67,8 @@ def test_people_are_told_in_their_format_or_by_letter(tmp_path: Path) -> None:
             server.answer("webhooks", "trigger", "anomaly")
             (letter,) = eventually(lambda: mailbox.came)
             channel.wait_for(1)
-            assert letter.letter["Subject"] == f"[Haldir] {channel.came[0].body['text']}"
+            subject = " ".join(letter.letter["Subject"].split())  # Folded, it may get a space more.
+            assert subject == f"[Haldir] {channel.came[0].body['text']}"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ def test_a_message_is_replayed_as_it_was_sent(settings: Settings) -> None:
             await scene.deliver(after=10 * SECOND)
             assert channel.event_ids == [event_id, event_id]
             assert channel.came[0].raw == channel.came[1].raw
-            assert json.loads(channel.came[0].raw)["text"] == "Test: A budget is spent"
+            assert (
+                json.loads(channel.came[0].raw)["text"]
+                == "Test: A budget is spent: sample-agent · The budget of ses_sample is spent."
+            )
 
     played(settings, story)
 

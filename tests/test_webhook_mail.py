@@ -64,7 +64,9 @@ def test_an_event_comes_as_a_letter_and_its_delivery_is_listed(settings: Setting
         assert (taken.sender, taken.recipients) == (SENDER, [ADDRESS])
         letter = taken.letter
         assert (letter["From"], letter["To"]) == (f"Haldir <{SENDER}>", ADDRESS)
-        assert letter["Subject"] == "[Haldir] Test: A budget is spent"
+        assert (
+            letter["Subject"] == "[Haldir] Test: A budget is spent: sample-agent · The budget of ses_sample is spent."
+        )
         assert (letter["Message-ID"], letter["Auto-Submitted"]) == (message_id(event_id), "auto-generated")
         assert email.utils.parsedate_to_datetime(letter["Date"]).timestamp() == scene.now() // SECOND
         assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
