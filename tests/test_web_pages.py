@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from haldir.faces.web.events import STREAMS_OF_KEY_MAX
 from haldir.faces.web.sign_in import FAILURES_PER_MINUTE
 from haldir.kernel.clock import HOUR, MINUTE
+from harness.eventually import eventually
 from harness.haldir import Haldir
 from harness.person import Person, text
 from harness.threads import BOOTSTRAP_TOKEN, running_haldir
@@ -551,6 +553,30 @@ def test_a_stream_ends_with_the_visit_with_the_key_and_with_haldir(
         stream = Stream(stopping, person)
         assert stream.event()
     assert stream.ends()
+
+
+def test_one_key_leaves_streams_to_others_however_often_it_signs_in(haldir: Haldir, person: Person, key: str) -> None:
+    again, other = Person(haldir), Person(haldir)
+    again.sign_in(key)
+    other.sign_in(new_key(haldir, "approvals:read"))
+    streams = [Stream(haldir, person) for _ in range(STREAMS_OF_KEY_MAX)]
+    assert {stream.answer.status for stream in streams} == {200}
+    for visitor in (person, again):
+        refused = Stream(haldir, visitor).answer
+        assert (refused.status, refused.getheader("retry-after")) == (429, "10")
+        assert "pages are open with this key" in refused.read().decode()
+    theirs = Stream(haldir, other)
+    assert theirs.answer.status == 200
+    streams.pop().close()
+
+    def is_let_in() -> bool:
+        streams.append(Stream(haldir, again))
+        return streams[-1].answer.status == 200
+
+    eventually(is_let_in)
+    assert Stream(haldir, person).answer.status == 429
+    for stream in (*streams, theirs):
+        stream.close()
 
 
 def test_a_stream_ends_when_the_idle_hour_is_over(haldir: Haldir, person: Person, clock: Clock) -> None:
