@@ -149,6 +149,7 @@ class _People:
     def decide(self, record: Record, command: DecideApproval) -> None:
         approval, by = self.waiting[command.approval_id], command.answers_for or str(command.asked_by)
         assert record.at < approval["ends"]
+        assert approval["exactly"] is None or approval["version"] == self.version
         assert not approval["denied"]
         assert not approval["used"]
         assert len(approval["by"]) < approval["needed"]

@@ -25,6 +25,7 @@ from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget, Payment
 from haldir.operations.approval_commands import ApprovalDecided, ApprovalRequested, DecideApproval, RequestApproval
 from haldir.operations.session_commands import OpenAgentSession
+from haldir.proxy.policy_commands import AddPolicy
 from haldir.webhooks.commands import DisableWebhook, EnableWebhook, RegisterWebhook, RemoveWebhook, WebhookRegistered
 
 UNIT = 1_000_000
@@ -280,6 +281,27 @@ def test_an_approval_given_under_other_rules_lets_nothing_through(court: Court) 
     second = approval_of(pay(court))
     assert second != first
     assert court.approval(first).state == "expired"
+
+
+@pytest.mark.parametrize("verdict", ["approve", "deny"])
+def test_what_was_asked_for_under_other_rules_is_not_decided_but_what_waits_anew_is(court: Court, verdict: str) -> None:
+    payment, ask = approval_of(pay(court)), request(court)[0]
+    court.hold_rule("all")
+    refused = court.decide(payment, verdict)
+    assert (refused.code, refused.reason) == (
+        "approval_outdated",
+        f"The approval rules changed since {payment} was asked for.",
+    )
+    assert court.approval(payment).state == "pending"
+    assert court.decide(ask, verdict).allowed, "whoever asked acts on the answer, not a rule"
+    assert court.decide(approval_of(pay(court)), verdict).allowed
+
+
+def test_a_payment_is_decided_whatever_became_of_the_policies_which_hold_no_payments(court: Court) -> None:
+    payment = approval_of(pay(court))
+    court.apply(AddPolicy(op_id=court.op(), policy_id="p", policy_kind="block_tool", definition_digest="d"))
+    assert court.decide(payment).allowed
+    assert pay(court).allowed
 
 
 def test_without_the_rule_the_payment_passes_and_the_approval_stays_unused(court: Court) -> None:

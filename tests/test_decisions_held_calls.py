@@ -11,6 +11,7 @@ from haldir.approvals.commands import ExpireApproval, RemoveApprovalRule, SetFou
 from haldir.approvals.holds import HELD_SECONDS, Held
 from haldir.approvals.model import Approval, ApprovalRules, Hold
 from haldir.journal.command import DETAILS_WANTED, Outcome, Subject
+from haldir.kernel import canonical
 from haldir.kernel.clock import SECOND
 from haldir.ledger.model import Budget
 from haldir.operations.approval_commands import RequestApproval
@@ -19,6 +20,7 @@ from haldir.operations.payment_commands import AuthorizePayment
 from haldir.policy.judgement import Judgement
 from haldir.proxy.commands import AcceptTool, AddUpstream, ObserveTools, SeenTool
 from haldir.proxy.model import Call
+from haldir.proxy.policy_commands import AddPolicy
 from haldir.storage.rows import Part
 
 ABOUT = Subject("s", "agent-of-s", "shop", "buy")
@@ -69,8 +71,8 @@ def test_a_held_call_tells_a_person_everything_it_is_bound_to_and_spends_nothing
     rule_id = court.hold_rule("all")
     outcome = call(court)
     _, record = court.entry(outcome)
-    assert record.about == ABOUT
     [approval] = court.rows(Approval)
+    assert (record.about, bytes(record.result)) == (ABOUT, canonical.encode({"approval_id": approval.id}))
     assert (approval.id, approval.effect, approval.session_id, approval.agent_id) == (
         held(outcome).approval_id,
         "call",
@@ -122,6 +124,22 @@ def test_a_denied_call_is_told_so(court: Court) -> None:
     for details in ("sealed", ""):
         denied = call(court, details_digest=details)
         assert (denied.code, denied.stale) == ("approval_denied", False)
+
+
+def test_a_call_held_under_other_policies_is_not_decided_but_the_one_that_waits_anew_is(court: Court) -> None:
+    court.hold_rule("all")
+    first = held(call(court)).approval_id
+    court.apply(AddPolicy(op_id=court.op(), policy_id="p", policy_kind="block_tool", definition_digest="d"))
+    for verdict in ("approve", "deny"):
+        refused = court.decide(first, verdict)
+        assert (refused.code, refused.reason) == (
+            "approval_outdated",
+            f"The policies changed since {first} was asked for.",
+        )
+    second = held(call(court, judgement=Judgement(1))).approval_id
+    assert second != first
+    assert court.decide(second).allowed
+    assert call(court, judgement=Judgement(1)).allowed
 
 
 def test_what_a_call_waits_for_is_found_by_what_the_call_is_whichever_release_wrote_it(court: Court) -> None:

@@ -66,6 +66,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "approval_not_found": RefusalKind(400, "List what waits with GET /v1/approvals/pending."),
     "approval_decided": RefusalKind(400, "GET /v1/approvals/{id} shows how it was decided."),
     "approval_expired": RefusalKind(400, "Have it asked for anew."),
+    "approval_outdated": RefusalKind(409, "Have the request sent again: it passes, or waits anew, to be decided then."),
     "approval_used": RefusalKind(409, "Make the call anew, without requestState, to have it asked for again."),
     "request_state_invalid": RefusalKind(400, "Make the call anew, without requestState and inputResponses."),
     "four_eyes": RefusalKind(403, "Have it decided by another key, whose owner had no part in it."),

@@ -16,6 +16,7 @@ from haldir.journal.command import Command, Decision, Subject, allow, deny
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel.clock import Micros
 from haldir.kernel.errors import Refusal
+from haldir.proxy.model import PolicyEpoch
 from haldir.storage.rows import Find
 
 Verdict = Literal["approve", "deny"]
@@ -100,6 +101,7 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
 
     def needs(self, rows: WorkingSet) -> Iterable[Find]:
         yield ApprovalRules.at()
+        yield PolicyEpoch.at()
         yield Approval.at(self.approval_id)
 
     def decide(self, rows: WorkingSet, now: Micros) -> Decision:
@@ -107,7 +109,8 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
         if approval is None:
             return deny("approval_not_found", f"There is no approval {self.approval_id}.")
         about = subject_of(approval)
-        if refusal := self._credential_refusal(rows, approval) or self._state_refusal(approval, now):
+        refusal = self._credential_refusal(rows, approval) or self._state_refusal(approval, now)
+        if refusal or (refusal := _outdated_refusal(rows, approval)):
             return deny(*refusal, about)
         decided = self._decided(approval, now)
         missing = approval.approvers - len(decided.votes) if decided.state == "pending" else 0
@@ -148,3 +151,15 @@ class DecideApproval(Command, frozen=True, tag="approval.decide"):
             note_digest=self.note_digest,
             decided_op=self.op_id,
         )
+
+
+def _outdated_refusal(rows: WorkingSet, approval: Approval) -> Refusal | None:
+    """Return why a word on this would count for nothing: `ruling` lets nothing through by what is outdated."""
+    if approval.effect == "ask":  # Whoever asked acts on the answer, whatever the rules are by then.
+        return None
+    rules, policies = rows.get(ApprovalRules) or NO_RULES, rows.get(PolicyEpoch) or PolicyEpoch()
+    if approval.rules_version != rules.version:
+        return "approval_outdated", f"The approval rules changed since {approval.id} was asked for."
+    if approval.effect == "call" and approval.policy_epoch != policies.epoch:
+        return "approval_outdated", f"The policies changed since {approval.id} was asked for."
+    return None

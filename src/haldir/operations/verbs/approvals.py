@@ -299,7 +299,7 @@ OPERATIONS = (
         request=DecideRequest,
         response=Approved,
         run=approve_request,
-        refusals=("approval_not_found", "approval_decided", "approval_expired", "four_eyes"),
+        refusals=("approval_not_found", "approval_decided", "approval_expired", "approval_outdated", "four_eyes"),
         tag="approvals",
     ),
     Operation(
@@ -311,7 +311,7 @@ OPERATIONS = (
         request=DecideRequest,
         response=Denied,
         run=deny_request,
-        refusals=("approval_not_found", "approval_decided", "approval_expired", "four_eyes"),
+        refusals=("approval_not_found", "approval_decided", "approval_expired", "approval_outdated", "four_eyes"),
         tag="approvals",
     ),
 )
