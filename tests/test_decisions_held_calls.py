@@ -247,6 +247,8 @@ def test_an_approval_that_ran_out_takes_no_other_ones_hold_with_it(court: Court)
 def test_what_comes_beside_the_arguments_is_part_of_the_call(court: Court, asked: str, again: str) -> None:
     court.hold_rule("all")
     first = held(call(court, beside_digest=asked))
+    action = "tool_call_with_input" if asked else "tool_call"
+    assert court.approval(first.approval_id).action == action, "the approver is told where the arguments are not all"
     assert court.decide(first.approval_id).allowed
     assert held(call(court, beside_digest=again)).approval_id != first.approval_id
     assert call(court, beside_digest=asked).allowed

@@ -10,7 +10,7 @@ from haldir.gate.scopes import key_covers, key_covers_all, parse_key_scopes, par
 from haldir.kernel.errors import InvalidRequest, InvalidScope
 from haldir.kernel.scopes import covering, covers
 
-RESOURCES = ("admin", "approvals", "audit", "payments", "proxy", "sessions", "vault", "webhooks")
+RESOURCES = ("admin", "approvals", "audit", "payloads", "payments", "proxy", "sessions", "vault", "webhooks")
 KEY_SCOPES = (
     "*",
     *(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write", "*")),

@@ -20,7 +20,7 @@ from haldir.operations.payload_commands import (
     parts_of,
 )
 from haldir.operations.payment_commands import AuthorizePayment
-from haldir.policy.judgement import Judgement
+from haldir.policy.judgement import Judgement, Pending, RateAbove
 from haldir.storage.rows import Part
 
 
@@ -70,6 +70,14 @@ def test_what_came_along_is_kept_with_what_is_let_through_and_what_policies_refu
 ) -> None:
     court.admit("s", parts=[Part("arguments", 1, b"sealed")], details_digest="arguments", **fields)
     assert [part.digest for part in court.rows(Part)] == ["arguments"] * kept
+
+
+def test_what_came_along_with_a_call_too_many_is_kept(court: Court) -> None:
+    judgement = Judgement(0, pending=(Pending("p", "Slow down.", RateAbove("p", "session", 1)),))
+    for name, code in (("first", ""), ("second", "rate_exceeded")):
+        parts = [Part(name, 1, b"sealed")]
+        assert court.admit("s", parts=parts, details_digest=name, judgement=judgement).code == code
+    assert {part.digest for part in court.rows(Part)} == {"first", "second"}
 
 
 def test_a_held_call_keeps_its_arguments_with_the_call_it_becomes(court: Court) -> None:

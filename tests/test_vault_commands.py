@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from court import START, Court, told
+from court import START, TENANT, Court, told
 from haldir.gate.commands import RevokeSession
 from haldir.journal.command import CredentialRef, Outcome
 from haldir.kernel.clock import SECOND
 from haldir.operations.secret_commands import RevealSecret, SecretRevealed
 from haldir.storage.rows import Part
-from haldir.vault import commands
 from haldir.vault.commands import (
     DeleteSecret,
     RewrapSecrets,
@@ -160,10 +159,15 @@ def test_the_tenants_key_is_rotated_one_version_after_the_other(court: Court, va
     assert court.rows(TenantKeyVersions) == [TenantKeyVersions(later)]
 
 
-def test_rotations_are_bounded(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "ROTATIONS_MAX", 2)
-    assert [verdict(vault.rotate(version)) for version in (2, 3, 4)] == ["allowed", "allowed", "rotations_exhausted"]
-    assert vault.store("a", "d1", key_version=3).allowed
+def test_the_key_is_rotated_five_hundred_times_and_no_more(court: Court, vault: Vault, runner: asyncio.Runner) -> None:
+    async def nearly_all() -> None:
+        async with court.engine.transaction(TENANT) as transaction:
+            later = tuple(TenantKey(version, "key", START) for version in range(2, 501))
+            await transaction.save(TenantKeyVersions, [TenantKeyVersions(later)])
+
+    runner.run(nearly_all())
+    assert [verdict(vault.rotate(version)) for version in (501, 502)] == ["allowed", "rotations_exhausted"]
+    assert vault.store("a", "d1", key_version=501).allowed
 
 
 def test_a_secret_sealed_with_an_older_key_than_the_newest_is_stale(court: Court, vault: Vault) -> None:

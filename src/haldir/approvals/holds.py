@@ -15,6 +15,7 @@ from haldir.journal.command import Decision, Subject, hold
 from haldir.journal.working_set import WorkingSet
 from haldir.kernel import ids
 from haldir.kernel.clock import SECOND, Micros
+from haldir.kernel.errors import Refusal
 from haldir.kernel.ids import OpId
 from haldir.policy.judgement import Holding
 from haldir.storage.rows import Find, Row
@@ -32,14 +33,13 @@ class Held(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What rules and approvals make of a request: `code` is empty if it may pass.
+    """What rules and approvals make of a request: it may pass if there is no `refusal`.
 
     A request that begins to wait puts its approval; one that passes uses it up. `erases` are the details that were
     kept while it waited, if those it came with now take their place.
     """
 
-    code: str = ""
-    reason: str = ""
+    refusal: Refusal | None = None
     held: Held | None = None
     puts: tuple[Row, ...] = ()
     drops: tuple[Row, ...] = ()
@@ -48,11 +48,12 @@ class Ruling(msgspec.Struct, frozen=True):
     @property
     def begins(self) -> bool:
         """Tell whether the request begins to wait with this: then a person will have to see its details."""
-        return bool(self.code and self.puts)
+        return bool(self.refusal and self.puts)
 
     def refused(self, about: Subject) -> Decision:
         """Return the decision against a request that may not pass."""
-        return hold(self.code, self.reason, *self.puts, about=about, result=self.held)
+        assert self.refusal is not None
+        return hold(*self.refusal, *self.puts, about=about, result=self.held)
 
 
 PASSED = Ruling()
@@ -106,12 +107,12 @@ def ruling(
         return _anew(rows, fresh, approval, op_id, terms.reason)
     match approval.state:
         case "pending":
-            return Ruling(APPROVAL_REQUIRED, terms.reason, Held(approval.id, again=True))
+            return Ruling((APPROVAL_REQUIRED, terms.reason), Held(approval.id, again=True))
         case "approved":
             return _used(approval, waiting, asked, used_by, now)
-        case "denied":
-            return Ruling(APPROVAL_DENIED, f"{approval.decided_by} denied this as {approval.id}.", Held(approval.id))
-    raise AssertionError(f"{approval.id} is {approval.state}, and something still waits for it")
+    assert approval.state == "denied", f"{approval.id} is {approval.state}, and something still waits for it"
+    denied = f"{approval.decided_by} denied this as {approval.id}."
+    return Ruling((APPROVAL_DENIED, denied), Held(approval.id))
 
 
 def _used(approval: Approval, waiting: Hold, asked: Asked, used_by: str, now: Micros) -> Ruling:
@@ -170,8 +171,8 @@ def _falls_short(approval: Approval, terms: Terms) -> bool:
 def _anew(rows: WorkingSet, fresh: Approval, before: Approval | None, op_id: str, reason: str) -> Ruling:
     """Have a request begin to wait, in the place of the approval that it waited for before."""
     if not _is_pending(before) and (refusal := pending_refusal(rows, fresh.session_id)):
-        return Ruling(*refusal)
+        return Ruling(refusal)
     puts: list[Row] = [fresh, Hold(fresh.session_id, fresh.request_digest, fresh.id)]
     if before is not None and before.state in {"pending", "approved"}:
         puts.append(before.but(state="expired", expired_op=op_id))
-    return Ruling(APPROVAL_REQUIRED, reason, Held(fresh.id), tuple(puts))
+    return Ruling((APPROVAL_REQUIRED, reason), Held(fresh.id), tuple(puts))

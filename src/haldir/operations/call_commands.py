@@ -119,7 +119,7 @@ class Admit(Command, frozen=True, tag="call.admit"):
         approved = ruling(rows, lambda: self._asked(rows, session), self.op_id, self.call_id, now, policies=holding)
         if approved.begins and not self.details_digest:
             return DETAILS_WANTED
-        if approved.code:
+        if approved.refusal:
             return approved.refused(about)
         admitted = self._admitted(rows, session, budgets, micros, now)
         return allow(*admitted, *approved.puts, drops=approved.drops, erases=approved.erases, about=about)

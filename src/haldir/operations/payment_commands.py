@@ -67,7 +67,7 @@ class AuthorizePayment(Command, frozen=True, tag="payment.authorize"):
         if refusal := spend_refusal(budgets, self.amount_micros, self.currency):
             return deny(*refusal, about)
         approved = ruling(rows, lambda: self._asked(rows, session), self.op_id, self.payment_id, now)
-        if approved.code:
+        if approved.refusal:
             return approved.refused(about)
         reservation = Reservation(self.payment_id, session.id, "payment", self.currency, self.amount_micros, now)
         payment = Payment(self.payment_id, session.id, session.agent_id, self.description_digest, now)
