@@ -3,12 +3,14 @@
 An error is a policy that cannot mean what it says; a warning one that stands, and may not do what its author thinks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
 from haldir.policy.bounds import too_many_windows
+from haldir.policy.conditions.arguments import SumIs
 from haldir.policy.conditions.names import ANY, UpstreamIs
 from haldir.policy.conditions.node import Node
 from haldir.policy.fields import InvalidPolicy, pointer
@@ -81,15 +83,17 @@ def _alone(name: str, policy: Policy, catalogue: Catalogue) -> Iterator[Finding]
 def _unknown_tools(name: str, policy: Policy, catalogue: Catalogue) -> Iterator[Finding]:
     for at, tool in tools_named(policy):
         upstream, _, rest = tool.partition(".")
-        if rest and upstream in catalogue.upstreams:
-            schemas = catalogue.upstreams[upstream]
-            if schemas is None:
-                message = f"Nobody could ask {upstream!r} for its tools, so it is not known whether it has {rest!r}."
-                yield Finding("warning", name, at, message)
-            elif rest not in schemas:
-                yield Finding("error", name, at, f"The upstream {upstream!r} has no tool {rest!r}.")
-        elif not any(schemas and tool in schemas for schemas in catalogue.upstreams.values()):
+        if any(schemas and tool in schemas for schemas in catalogue.upstreams.values()):
+            continue  # A name of its own, though it may have dots.
+        if not rest or upstream not in catalogue.upstreams:
             yield Finding("warning", name, at, f"No connected upstream is known to have a tool {tool!r}.")
+            continue
+        schemas = catalogue.upstreams[upstream]
+        if schemas is None:
+            message = f"Nobody could ask {upstream!r} for its tools, so it is not known whether it has {rest!r}."
+            yield Finding("warning", name, at, message)
+        elif rest not in schemas:
+            yield Finding("error", name, at, f"The upstream {upstream!r} has no tool {rest!r}.")
 
 
 def _unknown_upstreams(name: str, when: Node, catalogue: Catalogue) -> Iterator[Finding]:
@@ -101,15 +105,20 @@ def _unknown_upstreams(name: str, when: Node, catalogue: Catalogue) -> Iterator[
 
 def _unknown_pointers(name: str, when: Node, catalogue: Catalogue) -> Iterator[Finding]:
     """Say of arguments that none of the tools which the rule names has them."""
-    names = when.concerns(wanted=True)
-    tools = list(schemas_of(catalogue.upstreams, names)) if names else []
+    keys = when.concerns(wanted=True) or frozenset()  # Of what concerns every call, nothing is known.
+    tools = schemas_of(catalogue.upstreams, keys) if keys else {}
     for path, node in nodes_of(when, ("when",)) if tools else ():
         asked = pointer_of(node)
         if asked is None:
             continue
         where, field = asked
-        answers = [has_pointer(schema, where, sums=field == "sum") for _, schema in tools]
+        answers = {has_pointer(schema, where, sums=isinstance(node, SumIs)) for schema in tools.values()}
         if "known" not in answers:
-            shown = ", ".join(tool for tool, _ in tools[:TOOLS_SHOWN])
-            severity: Severity = "warning" if "open" in answers else "error"
-            yield Finding(severity, name, pointer(*path, field), f"The input schema of {shown} has no {where!r}.")
+            unsure = "open" in answers or _may_mean_others(keys, catalogue)
+            message = f"The input schema of {', '.join(islice(tools, TOOLS_SHOWN))} has no {where!r}."
+            yield Finding("warning" if unsure else "error", name, pointer(*path, field), message)
+
+
+def _may_mean_others(keys: Iterable[str], catalogue: Catalogue) -> bool:
+    """Tell whether an upstream that could not be asked may have a tool by one of these names."""
+    return None in catalogue.upstreams.values() and any("." not in key and "/" not in key for key in keys)

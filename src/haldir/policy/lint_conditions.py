@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from haldir.kernel.money import format_amount
+from haldir.kernel.strict_json import Number
 from haldir.policy.conditions.arguments import ArgumentExists, ArgumentIs, SumIs
 from haldir.policy.conditions.comparison import Comparison, same
 from haldir.policy.conditions.names import ANY, AgentIs, SessionIs, ToolIs, UpstreamIs
 from haldir.policy.conditions.node import All, Any_, Node, Not
 from haldir.policy.conditions.usage import MeterIs, PriceIs
 from haldir.policy.fields import pointer
-from haldir.policy.judgement import Meter
 
 NEGATED = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt", "eq": "ne", "ne": "eq"}
 
 Path = tuple[str | int, ...]
+Group = type[All] | type[Any_]
 
 
 class Fault(NamedTuple):
@@ -43,40 +45,49 @@ class Bound(NamedTuple):
     op: str
     value: Decimal
     whole: bool
+    text: str  # The value as its author wrote it.
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.text}"
 
 
 def faults(node: Node, path: Path) -> Iterator[Fault]:
     """Yield what can be told of the condition at `path`."""
-    yield from _faults(Literal_(path, node, wanted=True), inside="")
+    yield from _faults(Literal_(path, node, wanted=True), inside=None)
 
 
-def _faults(literal: Literal_, inside: str) -> Iterator[Fault]:
-    """Look into a node; `inside`: it stands in a group of which `all` or `any` must hold."""
+def _faults(literal: Literal_, inside: Group | None) -> Iterator[Fault]:
+    """Look into a node; `inside`: it stands in a group of which all must hold, or any."""
     path, node, wanted = literal
     if isinstance(node, Not):
         yield from _faults(Literal_((*path, "not"), node.node, not wanted), inside)
         return
     if not isinstance(node, All | Any_):
         yield from _alone(literal)
-        if inside != "all":
+        if inside is not All:
             yield from _together([literal])
         return
-    group = "all" if isinstance(node, All) is wanted else "any"
-    if inside != group:
+    group = _group(node, wanted=wanted)
+    if inside is not group:
         members = list(_members(literal, group))
-        yield from _together(members) if group == "all" else _either(members)
+        yield from _together(members) if group is All else _either(members)
     name = "all" if isinstance(node, All) else "any"
     for at, child in enumerate(node.nodes):
         yield from _faults(Literal_((*path, name, at), child, wanted), group)
 
 
-def _members(literal: Literal_, group: str) -> Iterator[Literal_]:
+def _group(node: All | Any_, *, wanted: bool) -> Group:
+    """Return what a group comes to: of `any` that must not hold, all must not."""
+    return All if isinstance(node, All) is wanted else Any_
+
+
+def _members(literal: Literal_, group: Group) -> Iterator[Literal_]:
     """Yield what must all hold, or of what any must, through groups of the same kind and `not`."""
     path, node, wanted = literal
     match node:
         case Not(node=child):
             yield from _members(Literal_((*path, "not"), child, not wanted), group)
-        case All(nodes=nodes) | Any_(nodes=nodes) if (isinstance(node, All) is wanted) is (group == "all"):
+        case All(nodes=nodes) | Any_(nodes=nodes) if _group(node, wanted=wanted) is group:
             name = "all" if isinstance(node, All) else "any"
             for at, child in enumerate(nodes):
                 yield from _members(Literal_((*path, name, at), child, wanted), group)
@@ -89,9 +100,8 @@ def _alone(literal: Literal_) -> Iterator[Fault]:
     path, node, wanted = literal
     counted = list(_counted(node))
     for op, value, least in counted if wanted or len(counted) == 1 else ():
-        always = (op == "gt" and value < least) or (op == "ge" and value <= least)
-        never = (op == "lt" and value <= least) or (op == "le" and value < least)
-        if always or never:
+        if value < least or (value == least and op in ("ge", "lt")):
+            never = op in ("lt", "le")
             settled = "can never be met" if never is wanted else "is always met"
             message = f"It is {least} at least, whatever was let through before: this {settled}."
             yield Fault(never is wanted, pointer(*path, op), message)
@@ -110,9 +120,9 @@ def _counted(node: Node) -> Iterator[tuple[str, int, int]]:
 def _together(members: list[Literal_]) -> Iterator[Fault]:
     """Find what cannot hold at once."""
     yield from _opposites(members, never=True)
-    for path, bounds in _by_subject(members, "all"):
+    for path, bounds in _by_subject(members, All):
         if _empty(bounds):
-            asked = " and ".join(f"{each.op} {each.value}" for each in bounds)
+            asked = " and ".join(map(str, bounds))
             yield Fault(True, pointer(*path), f"Nothing is {asked} at once: this can never be met.")
     yield from _disjoint_values(members)
     yield from _disjoint_names(members)
@@ -121,83 +131,78 @@ def _together(members: list[Literal_]) -> Iterator[Fault]:
 def _either(members: list[Literal_]) -> Iterator[Fault]:
     """Find what holds one way or the other."""
     yield from _opposites(members, never=False)
-    for path, bounds in _by_subject(members, "any"):
-        if len(bounds) > 1 and _empty(
-            [Bound(each.subject, NEGATED[each.op], each.value, each.whole) for each in bounds]
-        ):
-            asked = " or ".join(f"{each.op} {each.value}" for each in bounds)
+    for path, bounds in _by_subject(members, Any_):
+        if _empty([each._replace(op=NEGATED[each.op]) for each in bounds]):
+            asked = " or ".join(map(str, bounds))
             yield Fault(False, pointer(*path), f"Everything is {asked}: this is always met.")
 
 
 def _opposites(members: list[Literal_], *, never: bool) -> Iterator[Fault]:
     said = "can never be met" if never else "is always met"
-    seen: dict[tuple[Any, ...], Path] = {}
-    for path, node, wanted in members:
-        key: tuple[Any, ...] = (repr(node),)
-        sense = wanted
-        if isinstance(node, ArgumentExists):
-            key, sense = ("exists", node.pointer), node.exists is wanted
-        if (*key, not sense) in seen:
-            yield Fault(
-                never,
-                pointer(*path),
-                f"The opposite of this stands at {pointer(*seen[*key, not sense])}: together it {said}.",
-            )
-        seen.setdefault((*key, sense), path)
+    seen: dict[tuple[str, bool], Path] = {}
+    for literal in members:
+        path, node, wanted = _positive(literal)
+        opposite = seen.get((repr(node), not wanted))
+        if opposite is not None:
+            message = f"The opposite of this stands at {pointer(*opposite)}: together it {said}."
+            yield Fault(never, pointer(*path), message)
+        seen.setdefault((repr(node), wanted), path)
 
 
-def _by_subject(members: list[Literal_], group: str) -> Iterator[tuple[Path, list[Bound]]]:
+def _positive(literal: Literal_) -> Literal_:
+    """Say of an argument that there is none as one says that there must not be one."""
+    path, node, wanted = literal
+    if isinstance(node, ArgumentExists) and not node.exists:
+        return Literal_(path, ArgumentExists(node.pointer, exists=True), not wanted)
+    return literal
+
+
+def _by_subject(members: list[Literal_], group: Group) -> Iterator[tuple[Path, list[Bound]]]:
     """Yield the comparisons of one thing that must all hold, or of which any must, with where the last stands."""
     found: dict[tuple[Any, ...], tuple[Path, list[Bound]]] = {}
     for path, node, wanted in members:
         bounds = list(_bounds(node))
-        if wanted is (group == "any") and (len(bounds) != 1 or _size(node) != 1):
+        if wanted is (group is Any_) and len(bounds) != 1:
             continue  # Several at once, of which the opposite is not several opposites at once.
         for bound in bounds:
+            if bound is None:
+                continue
             op = bound.op if wanted else NEGATED[bound.op]
             before = found.get(bound.subject, (path, []))[1]
             found[bound.subject] = path, [*before, bound._replace(op=op)]
     yield from found.values()
 
 
-def _size(node: Node) -> int:
-    """Return of how many comparisons a leaf is made."""
-    match node:
-        case ArgumentIs(comparisons=comparisons):
-            return sum(len(each.operand) if each.op == "length" else 1 for each in comparisons)
-        case SumIs(comparisons=comparisons):
-            return len(comparisons)
-        case MeterIs(bounds=bounds) | PriceIs(bounds=bounds):
-            return len(bounds)
-    return 1
-
-
-def _bounds(node: Node) -> Iterator[Bound]:
+def _bounds(node: Node) -> Iterator[Bound | None]:
+    """Yield the comparisons that a leaf is made of; None for one that is not about numbers."""
     match node:
         case ArgumentIs(pointer=where, comparisons=comparisons):
             for each in comparisons:
                 yield from _bounds_of_argument(where, each)
         case SumIs(pointer=where, comparisons=comparisons):
             for each in comparisons:
-                yield Bound(("sum", where), each.op, Decimal(each.operand.text), whole=False)
+                yield _bound((SumIs, where), each, whole=False)
         case MeterIs(meter=meter, bounds=bounds):
             for op, value in bounds:
-                yield Bound(_subject_of(meter), op, Decimal(value), whole=True)
+                text = format_amount(value) if meter.what == "spend" else str(value)
+                yield Bound((meter,), op, Decimal(value), whole=True, text=text)
         case PriceIs(bounds=bounds):
             for op, value in bounds:
-                yield Bound(("price",), op, Decimal(value), whole=True)
+                yield Bound((PriceIs,), op, Decimal(value), whole=True, text=format_amount(value))
 
 
-def _bounds_of_argument(where: str, comparison: Comparison) -> Iterator[Bound]:
+def _bounds_of_argument(where: str, comparison: Comparison) -> Iterator[Bound | None]:
     if comparison.op == "length":
-        for each in comparison.operand:
-            yield Bound(("length", where), each.op, Decimal(each.operand.text), whole=True)
-    elif hasattr(comparison.operand, "text") and comparison.op in NEGATED:
-        yield Bound(("argument", where), comparison.op, Decimal(comparison.operand.text), whole=False)
+        yield from (_bound((ArgumentIs, where, len), each, whole=True) for each in comparison.operand)
+    elif isinstance(comparison.operand, Number) and comparison.op in NEGATED:
+        yield _bound((ArgumentIs, where), comparison, whole=False)
+    else:
+        yield None
 
 
-def _subject_of(meter: Meter) -> tuple[Any, ...]:
-    return meter.what, meter.per, meter.within_seconds, meter.tools
+def _bound(subject: tuple[Any, ...], comparison: Comparison, *, whole: bool) -> Bound:
+    text = comparison.operand.text
+    return Bound(subject, comparison.op, Decimal(text), whole, text)
 
 
 def _empty(bounds: list[Bound]) -> bool:

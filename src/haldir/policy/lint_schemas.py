@@ -4,10 +4,11 @@ What a schema does not list is refused where it closes the door (`additionalProp
 others and leaves it open. Where a schema speaks by reference or by alternatives, nothing is said.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from haldir.policy.conditions.arguments import ArgumentExists, ArgumentIs, SumIs
+from haldir.policy.conditions.names import keys_of
 from haldir.policy.conditions.node import Node
 from haldir.policy.conditions.pointers import EVERY, steps_of
 
@@ -25,9 +26,11 @@ UNCLEAR = frozenset(
         "dependentSchemas",
     }
 )
-NO_OBJECT = frozenset({"string", "number", "integer", "boolean", "null"})
+NO_OBJECT = ("string", "number", "integer", "boolean", "null", "array")
+UNTYPED = ["object", "array"]  # What a schema without a type may describe, where a pointer goes on.
 
 Answer = Literal["known", "open", "closed"]  # It is listed or may well be, it is not listed, it cannot be.
+ANSWERS: tuple[Answer, ...] = ("known", "open", "closed")  # Where a value may be of several types, the first counts.
 
 
 def pointer_of(node: Node) -> tuple[str, str] | None:
@@ -47,30 +50,49 @@ def has_pointer(schema: Any, pointer: str, *, sums: bool) -> Answer:
     return _has(schema, steps_of(pointer), sums=sums)
 
 
-def schemas_of(upstreams: Mapping[str, Mapping[str, Any] | None], names: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the known tools that go by one of these names, each with its schema."""
+def schemas_of(upstreams: Mapping[str, Mapping[str, Any] | None], keys: frozenset[str]) -> dict[str, Any]:
+    """Return the tools whose calls have one of these keys, each with its schema; none if a key leads to none."""
+    found: dict[str, Any] = {}
+    met: set[str] = set()
     for upstream, tools in upstreams.items():
         for tool, schema in (tools or {}).items():
-            if tool in names or f"{upstream}.{tool}" in names:
-                yield f"{upstream}.{tool}", schema
+            shared = keys.intersection(keys_of(upstream, tool))
+            if shared:
+                found[f"{upstream}.{tool}"] = schema
+                met |= shared
+    return found if met == keys else {}
 
 
 def _has(schema: Any, steps: tuple[str, ...], *, sums: bool) -> Answer:
     if not steps or not isinstance(schema, dict) or not UNCLEAR.isdisjoint(schema):
         return "known"
-    step, rest = steps[0], steps[1:]
-    kind = schema.get("type")
-    if kind in NO_OBJECT:
+    kind = schema.get("type", UNTYPED)
+    kinds = kind if isinstance(kind, list) else [kind]
+    answers: list[Answer] = ["closed"]
+    if "array" in kinds:
+        answers.append(_in_list(schema, steps, sums=sums))
+    if any(each not in NO_OBJECT for each in kinds):
+        answers.append(_in_object(schema, steps, sums=sums))
+    return min(answers, key=ANSWERS.index)
+
+
+def _in_list(schema: dict[str, Any], steps: tuple[str, ...], *, sums: bool) -> Answer:
+    step, *rest = steps
+    if step.isdecimal() or (sums and step == EVERY):
+        return _has(schema.get("items"), tuple(rest), sums=sums)
+    return "closed"
+
+
+def _in_object(schema: dict[str, Any], steps: tuple[str, ...], *, sums: bool) -> Answer:
+    step, *rest = steps
+    if sums and step == EVERY:
         return "closed"
-    if kind == "array" or (sums and step == EVERY and kind is None):
-        items = schema.get("items")
-        return _has(items, rest, sums=sums) if step == EVERY or step.isdecimal() else "closed"
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and step in properties:
-        return _has(properties[step], rest, sums=sums)
-    more = schema.get("additionalProperties")
+    properties, more = schema.get("properties"), schema.get("additionalProperties")
+    listed = properties if isinstance(properties, dict) else {}
+    if step in listed:
+        return _has(listed[step], tuple(rest), sums=sums)
     if more is False:
         return "closed"
     if isinstance(more, dict):
-        return _has(more, rest, sums=sums)
-    return "open" if isinstance(properties, dict) and properties else "known"
+        return _has(more, tuple(rest), sums=sums)
+    return "open" if listed else "known"

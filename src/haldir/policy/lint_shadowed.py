@@ -7,27 +7,29 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from haldir.kernel.strict_json import Number
 from haldir.policy.conditional import ConditionalPolicy
 from haldir.policy.conditions.arguments import ArgumentIs, SumIs
+from haldir.policy.conditions.comparison import ORDERS, Comparison
 from haldir.policy.conditions.names import ANY, AgentIs, ToolIs, UpstreamIs, is_like
 from haldir.policy.conditions.node import All, Any_, Node, Not
 from haldir.policy.conditions.usage import MeterIs, PriceIs
 from haldir.policy.judgement import Terms
+from haldir.policy.kinds.allow_list import AllowList
 from haldir.policy.kinds.rate_limit import RateLimit
 from haldir.policy.kinds.spend_limit import SpendLimit
 from haldir.policy.policy import Policy, ToolPolicy
 
-RANK = {"allow": 0, "hold": 1, "deny": 2}
+STRONGER_LAST = ("allow", "hold", "deny")
+EVERYWHERE = All(())
 
 
 class Striking(NamedTuple):
-    """A policy as far as it can be compared: where it strikes (None is everywhere), what it does, on what terms."""
+    """A policy as far as it can be compared: where it strikes, what it does, on what terms."""
 
     name: str
     policy: Policy
     effect: str
-    condition: Node | None
+    condition: Node
     terms: Terms
     tools: frozenset[str] | None  # Last parts of the names it concerns; None is any.
 
@@ -39,7 +41,7 @@ def shadowed(policies: Sequence[tuple[str, Policy]], only: frozenset[str] | None
         if one.policy.mode == "shadow" or (only is not None and one.name not in only):
             continue
         for other_at, other in enumerate(known):
-            if at != other_at and _decides(other, one) and not (_decides(one, other) and at < other_at):
+            if _decides(other, one) and (other_at < at or not _decides(one, other)):
                 yield one.name, f"It never decides anything: the policy {other.name!r} does, wherever this one strikes."
                 break
 
@@ -48,9 +50,9 @@ Told = dict[tuple[int, int], bool]
 """What was found out about pairs of nodes: trees may ask about the same pair by many ways."""
 
 
-def implies(one: Node, other: Node | None) -> bool:
+def implies(one: Node, other: Node) -> bool:
     """Tell whether wherever one condition is met, or unknown, the other is as well: false if that cannot be seen."""
-    return other is None or _implies(one, other, {})
+    return _implies(one, other, {})
 
 
 def _implies(one: Node, other: Node, told: Told) -> bool:
@@ -84,12 +86,12 @@ def _striking(name: str, policy: Policy) -> Striking | None:
             strike = policy.strike(name)
             keys = policy.concerns()
             tools = None if keys is None or any(key.endswith("/") for key in keys) else frozenset(map(_last, keys))
-            return Striking(name, policy, strike.effect, policy.condition(), strike.terms, tools)
+            return Striking(name, policy, strike.effect, policy.condition() or EVERYWHERE, strike.terms, tools)
         case ToolPolicy() if not policy.SPARES_NAMED:
             tools = frozenset(map(_last, policy.names()))
             return Striking(name, policy, "deny", ToolIs(policy.names()), Terms(), tools)
-        case RateLimit() | SpendLimit() | ToolPolicy():
-            return Striking(name, policy, "deny", None, Terms(), None)
+        case RateLimit() | SpendLimit() | AllowList():
+            return Striking(name, policy, "deny", EVERYWHERE, Terms(), None)
     return None
 
 
@@ -99,7 +101,7 @@ def _last(key: str) -> str:
 
 def _decides(other: Striking, one: Striking) -> bool:
     """Tell whether wherever `one` strikes, `other` does at least as much."""
-    if other.policy.mode == "shadow" or RANK[other.effect] < RANK[one.effect]:
+    if other.policy.mode == "shadow" or STRONGER_LAST.index(other.effect) < STRONGER_LAST.index(one.effect):
         return False
     if other.tools is not None and (one.tools is None or other.tools.isdisjoint(one.tools)):
         return False
@@ -109,12 +111,12 @@ def _decides(other: Striking, one: Striking) -> bool:
         other.terms.approvers < one.terms.approvers or other.terms.four_eyes < one.terms.four_eyes
     ):
         return False
-    return other.condition is None or (one.condition is not None and implies(one.condition, other.condition))
+    return implies(one.condition, other.condition)
 
 
 def _own_kind(policy: Policy) -> bool:
     """Tell whether a policy strikes by more than a condition, and compares only with others of its kind."""
-    return isinstance(policy, RateLimit | SpendLimit) or (isinstance(policy, ToolPolicy) and policy.SPARES_NAMED)
+    return isinstance(policy, RateLimit | SpendLimit | AllowList)
 
 
 def _same_kind_decides(other: Policy, one: Policy) -> bool:
@@ -123,24 +125,26 @@ def _same_kind_decides(other: Policy, one: Policy) -> bool:
             return per == one.per and most <= one.max_per_minute
         case SpendLimit(max_micros=most), SpendLimit():
             return most <= one.max_micros
-        case ToolPolicy(), ToolPolicy() if other.SPARES_NAMED and one.SPARES_NAMED:
-            return set(other.names()) <= set(one.names())
+        case AllowList(tools=spared), AllowList(tools=more):
+            return set(spared) <= set(more)
     return False
 
 
 def _leaf_implies(one: Node, other: Node) -> bool:
-    if isinstance(one, ToolIs) and isinstance(other, ToolIs):
-        return all(any(_names_more(wide, name) for wide in other.names) for name in one.names)
-    if (isinstance(one, UpstreamIs) and isinstance(other, UpstreamIs)) or (
-        isinstance(one, AgentIs) and isinstance(other, AgentIs)
-    ):
-        return all(any(is_like(wide, name) for wide in other.names) for name in one.names)
-    if isinstance(one, ArgumentIs | SumIs) and type(one) is type(other) and isinstance(other, ArgumentIs | SumIs):
-        return one.pointer == other.pointer and _tighter(_numbers(one), _numbers(other))
-    if isinstance(one, MeterIs) and isinstance(other, MeterIs):
-        return one.meter == other.meter and _tighter(_decimals(one.bounds), _decimals(other.bounds))
-    if isinstance(one, PriceIs) and isinstance(other, PriceIs):
-        return _tighter(_decimals(one.bounds), _decimals(other.bounds))
+    match one, other:
+        case ToolIs(names=names), ToolIs(names=others):
+            return all(any(_names_more(wide, name) for wide in others) for name in names)
+        case (UpstreamIs(names=names), UpstreamIs(names=others)) | (AgentIs(names=names), AgentIs(names=others)):
+            return all(any(is_like(wide, name) for wide in others) for name in names)
+        case (ArgumentIs(pointer=here, comparisons=mine), ArgumentIs(pointer=there, comparisons=theirs)) | (
+            SumIs(pointer=here, comparisons=mine),
+            SumIs(pointer=there, comparisons=theirs),
+        ):
+            return here == there and _tighter(_numbers(mine), _numbers(theirs))
+        case MeterIs(), MeterIs():
+            return one.meter == other.meter and _tighter(_decimals(one.bounds), _decimals(other.bounds))
+        case PriceIs(), PriceIs():
+            return _tighter(_decimals(one.bounds), _decimals(other.bounds))
     return False
 
 
@@ -152,12 +156,11 @@ def _names_more(wide: str, name: str) -> bool:
 Ranges = list[tuple[str, Decimal]]
 
 
-def _numbers(node: ArgumentIs | SumIs) -> Ranges | None:
+def _numbers(comparisons: tuple[Comparison, ...]) -> Ranges | None:
     """Return the comparisons as ranges, if they are nothing else."""
-    found = [(each.op, each.operand) for each in node.comparisons]
-    if any(op not in ("gt", "ge", "lt", "le") or not isinstance(operand, Number) for op, operand in found):
+    if any(each.op not in ORDERS for each in comparisons):
         return None
-    return [(op, Decimal(operand.text)) for op, operand in found]
+    return [(each.op, Decimal(each.operand.text)) for each in comparisons]
 
 
 def _decimals(bounds: tuple[tuple[str, int], ...]) -> Ranges:
