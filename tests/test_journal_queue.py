@@ -293,9 +293,9 @@ async def test_one_who_went_away_leaves_nobody_behind_waiting() -> None:
 
 
 @run_async
-async def test_a_command_may_be_just_as_large_as_its_bound() -> None:
+async def test_a_command_may_have_sixty_kibibytes_and_not_one_byte_more() -> None:
     empty = len(journal_module._encoded(Spend(op_id="a", holder="h", micros=1, note="x"))) - 1
-    fits = Spend(op_id="a", holder="h", micros=1, note="x" * (journal_module.COMMAND_BYTES_MAX - empty))
+    fits = Spend(op_id="a", holder="h", micros=1, note="x" * ((60 << 10) - empty))
     async with journal(MemoryEngine()) as log:
         assert (await log.apply(TENANT, fits)).allowed
         with pytest.raises(PayloadTooLarge):

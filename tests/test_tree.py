@@ -234,6 +234,13 @@ def test_whatever_is_changed_in_an_inclusion_proof_it_is_refused() -> None:
                 )
 
 
+def test_no_proof_holds_at_a_size_that_did_not_have_the_entry_yet() -> None:
+    for size in range(18):
+        path = audit_path(size, 0, size + 1)
+        assert verify_inclusion(LEAVES[size], size, size + 1, path, root(0, size + 1))
+        assert not verify_inclusion(LEAVES[size], size, size, path, root(0, size + 1))
+
+
 def test_whatever_is_changed_in_a_consistency_proof_it_is_refused() -> None:
     for second in range(1, 18):
         for first in range(1, second + 1):

@@ -110,7 +110,7 @@ def verify_consistency(first: int, second: int, roots: tuple[bytes, bytes], path
         return False
     if first in {0, second}:
         return not path and (roots[0] == EMPTY_ROOT if first == 0 else roots[0] == roots[1])
-    height = (first & -first).bit_length() - 1  # Of the last perfect subtree of the first tree.
+    height = (first ^ (first - 1)).bit_length() - 1  # Of the last perfect subtree of the first tree.
     lefts = _lefts(first - 1, second)[height:]
     seeded = path if first & (first - 1) else (roots[0], *path)
     if len(seeded) != len(lefts) + 1:
