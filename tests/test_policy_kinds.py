@@ -221,3 +221,5 @@ def test_a_closed_window_says_when_calls_are_allowed() -> None:
     window = '{"type":"time_window","start_hour":22,"end_hour":6,"zone":"Asia/Tokyo","weekdays":["fri","mon"]}'
     verdict = judged(window, call(at=instant("2026-03-02T12:00", "Asia/Tokyo")))
     assert verdict.reason == "Policy pol_x (time_window) allows calls only from 22:00 to 6:00 Asia/Tokyo on mon, fri."
+    every_day = judged('{"type":"time_window","start_hour":9,"end_hour":17}', call(at=0))
+    assert every_day.reason == "Policy pol_x (time_window) allows calls only from 9:00 to 17:00 UTC."

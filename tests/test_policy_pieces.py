@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haldir.kernel import strict_json
+from haldir.policy.compile import compile_policies
 from haldir.policy.conditions.names import AgentIs, is_like
 from haldir.policy.conditions.numbers import EXPONENT_MAX, NUMBER_CHARS_MAX, decimal_of, exact_sum
 from haldir.policy.conditions.pointers import (
@@ -21,9 +22,11 @@ from haldir.policy.conditions.pointers import (
     steps_of,
 )
 from haldir.policy.conditions.reading import DEPTH_MAX
+from haldir.policy.conditions.usage import TOOLS_MAX
 from haldir.policy.facts import Facts
-from haldir.policy.fields import InvalidPolicy
+from haldir.policy.fields import TEXT_CHARS_MAX, InvalidPolicy
 from haldir.policy.parse import parse
+from policy_samples import call
 
 
 def definition(**when: Any) -> Any:
@@ -150,6 +153,47 @@ def test_what_is_more_or_less_is_a_number(operator: str, operand: Any) -> None:
         parse(definition(argument="/a", **{operator: operand}))
     assert refused.value.pointer == f"/when/{operator}"
     assert "must be a number" in refused.value.message
+
+
+@pytest.mark.parametrize("asked", [{"eq": "a" * TEXT_CHARS_MAX}, {"in": ["b", "a" * TEXT_CHARS_MAX]}])
+def test_a_text_that_is_compared_with_has_a_bound(asked: dict[str, Any]) -> None:
+    parse(definition(argument="/a", **asked))
+    longer = {"eq": "a" * (TEXT_CHARS_MAX + 1)} if "eq" in asked else {"in": ["b", "a" * (TEXT_CHARS_MAX + 1)]}
+    with pytest.raises(InvalidPolicy, match=f"{TEXT_CHARS_MAX} are the most") as refused:
+        parse(definition(argument="/a", **longer))
+    assert refused.value.pointer == ("/when/eq" if "eq" in asked else "/when/in/1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "strikes"),
+    [
+        ({"gt": 5, "contains": "x"}, False),  # What surely does not hold does not, whatever cannot be told beside it.
+        ({"contains": "x", "length": {"gt": 5}}, False),
+        ({"gt": 5, "contains": "a"}, True),
+        ({"gt": 5, "in": [1]}, True),
+        ({"contains": "a", "in": [1]}, True),
+        ({"contains": "a", "length": {"gt": 2}}, True),
+    ],
+)
+def test_of_all_that_is_asked_of_an_argument_one_no_is_enough(asked: dict[str, Any], *, strikes: bool) -> None:
+    rules = compile_policies([("pol_x", parse(definition(argument="/a", **asked)))], 1)
+    assert bool(rules.judge(call(a="abc")).denied_by) is strikes
+
+
+def test_a_meter_measures_as_many_tools_as_the_bound_says() -> None:
+    tools = [f"tool_{number}" for number in range(TOOLS_MAX + 1)]
+    measured = {"per": "agent", "within_seconds": 60}
+    parse(definition(calls={**measured, "tools": tools[1:]}, gt=1))
+    with pytest.raises(InvalidPolicy, match=f"1 to {TOOLS_MAX} tools") as refused:
+        parse(definition(calls={**measured, "tools": tools}, gt=1))
+    assert refused.value.pointer == "/when/calls/tools"
+
+
+def test_a_pattern_that_is_refused_is_told_to_its_author_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidPolicy, match="The pattern is refused: missing \\)") as refused:
+        parse(definition(argument="/a", matches="(never heard of"))
+    assert refused.value.pointer == "/when/matches"
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

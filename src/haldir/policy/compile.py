@@ -158,8 +158,8 @@ class _Found:
         elif verdict.allowance and self.allowed_by is None:
             self.allowed_by = Remark(policy_id, verdict.allowance)
         until = verdict.valid_until
-        if until is not None and (self.valid_until is None or until < self.valid_until):
-            self.valid_until = until
+        if until is not None:
+            self.valid_until = until if self.valid_until is None else min(until, self.valid_until)
 
 
 def _shadowed(shadows: Iterable[_Compiled], facts: Facts) -> tuple[tuple[Remark, ...], tuple[Pending, ...]]:
@@ -170,7 +170,8 @@ def _shadowed(shadows: Iterable[_Compiled], facts: Facts) -> tuple[tuple[Remark,
         verdict = each.examine(facts)
         if verdict.pending is not None:
             pending.append(msgspec.structs.replace(verdict.pending, shadow=True))
-        elif verdict.denial or verdict.holding is not None:
-            reason = verdict.denial or (verdict.holding.reason if verdict.holding else "")
-            remarks.append(Remark(each.policy_id, reason))
+        elif verdict.denial:
+            remarks.append(Remark(each.policy_id, verdict.denial))
+        elif verdict.holding is not None:
+            remarks.append(Remark(each.policy_id, verdict.holding.reason))
     return few_shadows(remarks, pending)

@@ -7,7 +7,7 @@ import msgspec
 
 from haldir.kernel.clock import Micros
 from haldir.policy.conditions.names import OF_SESSION, ByName
-from haldir.policy.conditions.node import Node, Sense, never
+from haldir.policy.conditions.node import Node, Sense
 from haldir.policy.conditions.times import TimeIs
 from haldir.policy.conditions.usage import MeterIs
 from haldir.policy.facts import Facts
@@ -51,8 +51,6 @@ class ConditionalPolicy(CallPolicy, frozen=True):
         if names is not None and condition.excluded(names, wanted=True):
             return passed
         test = condition.test(Sense(wanted=True, unknown=strike.effect != "allow", names=names))
-        if test is never:
-            return passed
 
         def examine(facts: Facts) -> Verdict:
             found = test(facts)

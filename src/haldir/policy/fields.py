@@ -171,7 +171,7 @@ def pointer(*path: str | int) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown word: the known one that is nearest, if any is near."""
-    near = difflib.get_close_matches(word[:SHOWN_CHARS], known, n=1)
+    near = difflib.get_close_matches(word[:SHOWN_CHARS], known)
     return f"; did you mean {near[0]!r}?" if near else "."
 
 

@@ -20,10 +20,9 @@ def seconds_to_wait(counts: Counts, now: Micros, max_per_minute: int) -> int:
     surplus = count_within_minute(counts, now) - max_per_minute + 1
     leaves_at = now
     for second, calls in _within_minute(counts, now):
-        if surplus <= 0:
-            break
-        surplus -= calls
-        leaves_at = _last_instant(second) + MINUTE
+        if surplus > 0:
+            surplus -= calls
+            leaves_at = _last_instant(second) + MINUTE
     return -(-(leaves_at - now) // SECOND)
 
 

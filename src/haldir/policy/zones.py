@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 @functools.cache
 def zone_names() -> frozenset[str]:
     """Return the names of all zones."""
-    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split())
+    return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
 def zone_named(name: str) -> ZoneInfo | None:

@@ -78,7 +78,6 @@ def read_argument(fields: Fields) -> Leaf:
     for name in ASKED:
         if name in fields:
             raise InvalidPolicy("'exists' stands alone: what is compared has to exist anyway.", fields.pointer(name))
-    fields.value(EXISTS)
     return ArgumentExists(pointer, fields.flag(EXISTS))
 
 

@@ -1,5 +1,6 @@
 """What is asked of one value: how it compares, what it holds, how long it is. None where its kind gives no answer."""
 
+import functools
 import operator
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,7 +10,7 @@ import msgspec
 
 from haldir.kernel.strict_json import Number
 from haldir.policy.conditions.numbers import decimal_of
-from haldir.policy.conditions.pattern import compiled_pattern
+from haldir.policy.conditions.pattern import BadPattern, compiled_pattern
 from haldir.policy.conditions.pointers import ITEMS_MAX
 from haldir.policy.fields import TEXT_CHARS_MAX, Fields, InvalidPolicy, kind_of
 
@@ -70,12 +71,16 @@ def read_comparisons(fields: Fields, names: tuple[str, ...]) -> tuple[Comparison
 
 def every(asks: list[Ask]) -> Ask:
     """Return whether all say yes: no if one says no, else None if one cannot tell."""
-    if len(asks) == 1:
-        return asks[0]
+    return functools.reduce(_both, asks)
 
+
+def _both(one: Ask, other: Ask) -> Ask:
     def ask(value: Any) -> bool | None:
-        answers = [each(value) for each in asks]
-        return False if False in answers else None if None in answers else True
+        found = one(value)
+        if found is False:
+            return False
+        also = other(value)
+        return also if found or also is False else None
 
     return ask
 
@@ -91,19 +96,29 @@ def number_operand(fields: Fields, name: str) -> Number:
 
 
 def _operand(fields: Fields, name: str) -> Any:
+    if name in ORDERS:
+        return number_operand(fields, name)
     match name:
-        case "gt" | "ge" | "lt" | "le":
-            return number_operand(fields, name)
         case "in":
             items = fields.items(name, IN_MAX)
             return tuple(_scalar(item, fields.pointer(name, at), name) for at, item in enumerate(items))
         case "matches":
-            pattern = fields.text(name)
-            compiled_pattern(pattern, fields.pointer(name))
-            return pattern
+            return _read_pattern(fields, name)
         case "length":
             return _read_length(fields)
     return _scalar(fields.value(name), fields.pointer(name), name)
+
+
+def _read_pattern(fields: Fields, name: str) -> str:
+    pattern = fields.text(name)
+    try:
+        compiled_pattern(pattern)
+    except BadPattern as fault:
+        raise InvalidPolicy(
+            f"The pattern is refused: {fault}. Patterns are RE2's, without backreferences and lookaround.",
+            fields.pointer(name),
+        ) from None
+    return pattern
 
 
 def _read_length(fields: Fields) -> tuple[Comparison, ...]:
@@ -172,7 +187,7 @@ def _one_of(operands: tuple[Any, ...]) -> Ask:
 
 
 def _matching(pattern: str) -> Ask:
-    found = compiled_pattern(pattern, "")
+    found = compiled_pattern(pattern)
     return lambda value: found(value) if isinstance(value, str) else None
 
 

@@ -69,8 +69,6 @@ class AgentIs(Leaf, frozen=True):
     def check(self) -> Check:
         literal = frozenset(name for name in self.names if ANY not in name)
         patterns = [name for name in self.names if ANY in name]
-        if not patterns:
-            return lambda facts: facts.agent_id in literal
         return lambda facts: facts.agent_id in literal or any(is_like(each, facts.agent_id) for each in patterns)
 
 

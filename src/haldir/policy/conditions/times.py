@@ -30,7 +30,7 @@ class TimeIs(Leaf, frozen=True):
     weekdays: tuple[str, ...]
     start_hour: int
     end_hour: int
-    dates: tuple[Days, ...] = ()
+    dates: tuple[Days, ...]
 
     def definition(self) -> dict[str, Any]:
         found: dict[str, Any] = {"zone": self.zone}
@@ -93,7 +93,7 @@ def read_time(outer: Fields) -> TimeIs:
     if not weekdays:
         raise InvalidPolicy("On no weekday it is never time.", fields.pointer("weekdays"))
     found = TimeIs(zone, weekdays, start_hour, end_hour, _read_dates(fields))
-    if found == TimeIs(zone, WEEKDAYS, 0, DAY_HOURS):
+    if found == TimeIs(zone, WEEKDAYS, 0, DAY_HOURS, ()):
         raise InvalidPolicy("Without hours, weekdays or dates it is always time.", fields.pointer())
     return found
 

@@ -3,6 +3,7 @@
 The call at hand is included. What a single call costs is certain, and asked here as well: `spend` per `call`.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from haldir.kernel.clock import DAY, SECOND
@@ -36,7 +37,7 @@ class MeterIs(Node, frozen=True):
         window: dict[str, Any] = {"per": self.meter.per, "within_seconds": Number(str(self.meter.within_seconds))}
         if self.meter.tools:
             window["tools"] = list(self.meter.tools)
-        return {self.meter.what: window, **_written(self.meter.what, self.bounds)}
+        return {self.meter.what: window, **_written(self.bounds, str if self.meter.what == "calls" else format_amount)}
 
     def test(self, sense: Sense) -> Test:
         condition = self._wanted() if sense.wanted else self._unwanted()
@@ -57,7 +58,7 @@ class PriceIs(Leaf, frozen=True):
     bounds: Bounds
 
     def definition(self) -> dict[str, Any]:
-        return {"spend": {"per": "call"}, **_written("spend", self.bounds)}
+        return {"spend": {"per": "call"}, **_written(self.bounds, format_amount)}
 
     def check(self) -> Check:
         asks = [(ORDERS[op], bound) for op, bound in self.bounds]
@@ -115,5 +116,5 @@ def _leaf(meter: Meter, op: str, bound: int) -> Condition:
     return MeterBelow(meter, bound + 1)
 
 
-def _written(what: str, bounds: Bounds) -> dict[str, Any]:
-    return {op: Number(str(bound) if what == "calls" else format_amount(bound)) for op, bound in bounds}
+def _written(bounds: Bounds, text: Callable[[int], str]) -> dict[str, Any]:
+    return {op: Number(text(bound)) for op, bound in bounds}

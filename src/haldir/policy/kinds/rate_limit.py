@@ -16,7 +16,7 @@ class RateLimit(CallPolicy, frozen=True):
     KIND: ClassVar[str] = "rate_limit"
 
     max_per_minute: int
-    per: str = "session"
+    per: str
 
     @classmethod
     def read(cls, fields: Fields) -> Self:

@@ -19,11 +19,11 @@ class RequireApproval(ConditionalPolicy, frozen=True):
 
     KIND: ClassVar[str] = "require_approval"
 
-    tools: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
-    amount_over: int | None = None
-    approvers: int = 1
-    four_eyes: bool = False
+    tools: tuple[str, ...]
+    agents: tuple[str, ...]
+    amount_over: int | None
+    approvers: int
+    four_eyes: bool
 
     @classmethod
     def read(cls, fields: Fields) -> Self:

@@ -21,9 +21,9 @@ class Rule(ConditionalPolicy, frozen=True):
 
     effect: Effect
     reason: str
-    when: Node | None = None
-    approvers: int = 1
-    four_eyes: bool = False
+    when: Node | None
+    approvers: int
+    four_eyes: bool
 
     @classmethod
     def read(cls, fields: Fields) -> Self:

@@ -19,8 +19,8 @@ class TimeWindow(CallPolicy, frozen=True):
 
     start_hour: int
     end_hour: int
-    zone: str = "UTC"
-    weekdays: tuple[str, ...] = WEEKDAYS
+    zone: str
+    weekdays: tuple[str, ...]
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
