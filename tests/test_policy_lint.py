@@ -142,6 +142,7 @@ NEVER, ALWAYS = "error", "warning"
         ('{"all":[{"argument":"/to","eq":1},{"argument":"/to","in":[1.0]}]}', []),
         ('{"all":[{"tool":"buy"},{"tool":"find"}]}', [(NEVER, "/when/all/1/tool")]),
         ('{"all":[{"tool":"buy"},{"tool":"shop.buy"}]}', []),
+        ('{"all":[{"tool":"shop.buy"},{"tool":"buy"}]}', []),
         ('{"all":[{"tool":["buy","find"]},{"tool":"find"}]}', []),
         ('{"all":[{"tool":"buy"},{"tool":"f*"}]}', []),
         ('{"all":[{"upstream":"a"},{"upstream":"b"}]}', [(NEVER, "/when/all/1/upstream")]),

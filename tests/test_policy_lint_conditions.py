@@ -43,6 +43,11 @@ def found_in(when: str) -> list[Finding]:
         ('{"argument":"/x","length":{"eq":3,"lt":3}}', [(NEVER, "/when")]),
         ('{"all":[{"argument":"/x","length":{"eq":1}},{"argument":"/x","length":{"eq":2}}]}', [(NEVER, "/when/all/1")]),
         ('{"all":[{"argument":"/x","length":{"eq":1}},{"argument":"/x","length":{"eq":1}}]}', []),
+        ('{"argument":"/x","matches":"a","length":{"gt":3,"lt":4}}', [(NEVER, "/when")]),
+        (
+            '{"all":[{"argument":"/x","eq":"a","length":{"gt":5}},{"argument":"/x","length":{"lt":3}}]}',
+            [(NEVER, "/when/all/1")],
+        ),
         # A value, its length, and the sum of what is in it are three things; so are two windows.
         ('{"all":[{"argument":"/x","lt":5},{"argument":"/x","length":{"gt":5}}]}', []),
         ('{"all":[{"argument":"/x/*","lt":5},{"sum":"/x/*","gt":5}]}', []),

@@ -163,6 +163,7 @@ def test_nothing_is_in_what_is_no_object_and_no_list(kind: str) -> None:
         ('{"all":[{"tool":["s.find","away.find"]},{"argument":"/to","eq":1}]}', None),
         ('{"all":[{"upstream":["b","away"]},{"argument":"/to","eq":1}]}', None),
         ('{"all":[{"tool":"find"},{"argument":"/to","eq":1}]}', "warning"),
+        ('{"all":[{"tool":["find","b.find"]},{"argument":"/to","eq":1}]}', "warning"),
         # What concerns every call is about nobody knows which.
         ('{"argument":"/none","eq":1}', None),
         ('{"not":{"all":[{"tool":"s.find"},{"argument":"/none","eq":1}]}}', None),
@@ -173,6 +174,16 @@ def test_a_pointer_is_held_against_every_tool_that_the_rule_may_be_about(when: s
     upstreams = {"s": {"find": CLOSED, "buy": buy, "look": OPEN}, "b": {"find": CLOSED}, "away": None}
     said = [each for each in found_in(upstreams, rule(when)) if each.pointer.endswith("/argument")]
     assert [each.severity for each in said] == ([severity] if severity else [])
+
+
+def test_every_tool_of_a_list_is_looked_up() -> None:
+    tools = '{"type":"deny_list","tools":["wipe","s.find","away.x","s.wipe"]}'
+    said = found_in({"s": {"find": {}}, "away": None}, tools)
+    assert [(each.severity, each.pointer) for each in said] == [
+        ("warning", "/tools/0"),
+        ("warning", "/tools/2"),
+        ("error", "/tools/3"),
+    ]
 
 
 def test_a_bare_name_is_judged_for_sure_once_every_upstream_was_asked() -> None:
@@ -222,6 +233,30 @@ OF_BUY = '"calls":{"per":"agent","within_seconds":60,"tools":["buy"]}'
         ((rule('{"upstream":"shop"}'), rule('{"upstream":"a"}')), {}),
         ((rule('{"upstream":"shop"}'), rule('{"agent":"shop"}')), {}),
         ((rule('{"agent":"shop"}'), rule('{"upstream":"shop"}')), {}),
+        # What is compared with itself alone.
+        ((rule('{"session":"s"}'), rule('{"session":"s"}')), {"p1": "p0"}),
+        ((rule('{"scope":"s"}'), rule('{"scope":"t"}')), {}),
+        (
+            (rule('{"argument":"/x","eq":"a"}'), rule('{"all":[{"agent":"b"},{"argument":"/x","eq":"a"}]}')),
+            {"p1": "p0"},
+        ),
+        # Groups: all of one, any of one, or a part.
+        ((rule('{"agent":"a"}'), rule('{"any":[{"agent":"a"},{"agent":"b"}]}')), {"p0": "p1"}),
+        ((rule('{"all":[{"agent":"a"},{"session":"s"}]}'), rule('{"agent":"a"}')), {"p0": "p1"}),
+        (
+            (
+                rule('{"any":[{"agent":"b"},{"all":[{"agent":"a"},{"session":"s"}]}]}'),
+                rule('{"all":[{"session":"s"},{"agent":"a"},{"scope":"t"}]}'),
+            ),
+            {"p1": "p0"},
+        ),
+        (
+            (
+                rule('{"any":[{"agent":"a"},{"agent":"b"}]}'),
+                rule('{"all":[{"scope":"t"},{"any":[{"agent":"a"},{"agent":"b"}]}]}'),
+            ),
+            {"p1": "p0"},
+        ),
         # Names and patterns.
         ((rule('{"tool":"f*"}'), rule('{"tool":"shop.buy"}')), {}),
         ((rule('{"tool":"b*"}'), rule('{"tool":"shop.buy"}')), {"p1": "p0"}),

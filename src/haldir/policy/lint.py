@@ -105,8 +105,10 @@ def _unknown_upstreams(name: str, when: Node, catalogue: Catalogue) -> Iterator[
 
 def _unknown_pointers(name: str, when: Node, catalogue: Catalogue) -> Iterator[Finding]:
     """Say of arguments that none of the tools which the rule names has them."""
-    keys = when.concerns(wanted=True) or frozenset()  # Of what concerns every call, nothing is known.
-    tools = schemas_of(catalogue.upstreams, keys) if keys else {}
+    keys = when.concerns(wanted=True)
+    if keys is None:
+        return  # It concerns every call, and of these nothing is known.
+    tools = schemas_of(catalogue.upstreams, keys)
     for path, node in nodes_of(when, ("when",)) if tools else ():
         asked = pointer_of(node)
         if asked is None:
