@@ -227,7 +227,7 @@ async def test_a_fault_is_told_to_the_servers_log_without_what_was_asked(caplog:
 
     with caplog.at_level(logging.ERROR):
         async with Journal(MemoryEngine(), SIGNER, ticking(), Forgetful()) as log:
-            for command, why in ((Broken, ""), (Insatiable, "never has all its rows")):
+            for command, why in ((Broken, None), (Insatiable, "never has all its rows")):
                 with pytest.raises(Unstorable, match=why):
                     await log.apply(TENANT, command(op_id="op1", note="a private matter"))
             assert (await log.apply(TENANT, spend("b"))).allowed
