@@ -189,6 +189,20 @@ def test_a_meter_measures_as_many_tools_as_the_bound_says() -> None:
     assert refused.value.pointer == "/when/calls/tools"
 
 
+@pytest.mark.parametrize("per", ["session", "agent", "tenant"])
+@pytest.mark.parametrize("what", ["calls", "spend"])
+def test_a_million_calls_or_dollars_of_anybody_can_be_measured(what: str, per: str) -> None:
+    asked = {what: {"per": per, "within_seconds": 60}, "gt": 1_000_000}
+    (meter,) = parse(definition(**asked)).meters()
+    assert (meter.what, meter.per, meter.within_seconds, meter.tools) == (what, per, 60, ())
+
+
+def test_a_pattern_that_takes_much_memory_is_refused() -> None:
+    parse(definition(argument="/a", matches="[a-z]{800}"))
+    with pytest.raises(InvalidPolicy, match="too large"):
+        parse(definition(argument="/a", matches=r"\pL{50}"))
+
+
 def test_a_pattern_that_is_refused_is_told_to_its_author_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InvalidPolicy, match="The pattern is refused: missing \\)") as refused:
         parse(definition(argument="/a", matches="(never heard of"))

@@ -527,7 +527,7 @@ DEEP = '{"not":' * 16 + '{"tool":"x"}' + "}" * 16
         (
             rule('{"calls":{"per":"agent","within_seconds":0},"gt":1}'),
             "/when/calls/within_seconds",
-            "from 1 to 2678400",
+            "from 1 to 2678400, not 0",
         ),
         (rule('{"calls":{"per":"agent","within_seconds":60}}'), "/when", "Nothing is asked of it"),
         (rule('{"calls":{"per":"agent","within_seconds":60},"eq":1}'), "/when/eq", "has no field 'eq'"),

@@ -22,6 +22,12 @@ PER: dict[str, tuple[Per | Literal["call"], ...]] = {
     "calls": ("session", "agent", "tenant"),
     "spend": ("session", "agent", "tenant", "call"),
 }
+SIDES: dict[str, tuple[type[MeterAbove | MeterBelow], int]] = {
+    "gt": (MeterAbove, 0),
+    "ge": (MeterAbove, -1),
+    "lt": (MeterBelow, 0),
+    "le": (MeterBelow, 1),
+}
 OPPOSITE = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt"}
 
 Bounds = tuple[tuple[str, int], ...]
@@ -106,14 +112,8 @@ def _bounds(fields: Fields, what: str) -> Bounds:
 
 
 def _leaf(meter: Meter, op: str, bound: int) -> Condition:
-    match op:
-        case "gt":
-            return MeterAbove(meter, bound)
-        case "ge":
-            return MeterAbove(meter, bound - 1)
-        case "lt":
-            return MeterBelow(meter, bound)
-    return MeterBelow(meter, bound + 1)
+    side, nearer = SIDES[op]
+    return side(meter, bound + nearer)
 
 
 def _written(bounds: Bounds, text: Callable[[int], str]) -> dict[str, Any]:
