@@ -95,6 +95,16 @@ def test_a_chain_of_sessions_is_bounded(court: Court) -> None:
     assert depths == ["allowed"] * 8 + ["depth_exceeded"]
 
 
+def test_what_a_call_says_it_costs_counts_where_a_budget_stands_above_and_nowhere_else(court: Court) -> None:
+    court.upstream("shop", "buy")
+    court.session("free", "execute", "spend")
+    court.session("p", "execute", limit_micros=10 * UNIT)
+    court.session("c", "execute", "spend", parent="p")
+    for session in ("free", "p", "c"):
+        assert court.admit(session, call_id=f"by-{session}", micros=UNIT).allowed
+    assert {call.id: call.price_micros for call in court.rows(Call)} == {"by-free": 0, "by-p": UNIT, "by-c": UNIT}
+
+
 def test_what_a_child_spends_counts_on_every_ancestor(court: Court) -> None:
     court.session("p", limit_micros=10 * UNIT)
     court.session("c", "execute", "spend", parent="p")
