@@ -217,6 +217,12 @@ def test_a_window_that_a_clock_change_reopens_for_an_hour_is_open_twice() -> Non
     assert [verdict.valid_until for verdict in found[:3]] == changes
 
 
+def test_a_window_that_is_closed_denies_no_tool_for_certain() -> None:
+    window = only('{"type":"time_window","start_hour":9,"end_hour":17}')
+    assert window.judge(call(at=0)).denied_by
+    assert not window.certainly_denies("bank", "pay")
+
+
 def test_a_closed_window_says_when_calls_are_allowed() -> None:
     window = '{"type":"time_window","start_hour":22,"end_hour":6,"zone":"Asia/Tokyo","weekdays":["fri","mon"]}'
     verdict = judged(window, call(at=instant("2026-03-02T12:00", "Asia/Tokyo")))

@@ -124,6 +124,11 @@ def test_what_cannot_be_enforced_as_written_is_refused_at_its_fault(definition: 
     assert (refusal.value.code, refusal.value.status, refusal.value.field) == ("invalid_policy", 400, pointer)
 
 
+def test_a_policy_is_enforced_unless_it_says_otherwise() -> None:
+    plain = '{"type":"block_tool","tool":"wipe"'
+    assert policy(plain + "}") == policy(plain + ',"mode":"enforce"}') != policy(plain + ',"mode":"shadow"}')
+
+
 def test_a_list_of_tools_is_bounded() -> None:
     tools = [f"tool_{number}" for number in range(TOOLS_MAX + 1)]
     parse({"type": "deny_list", "tools": tools[1:]})
