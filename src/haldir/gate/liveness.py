@@ -71,9 +71,8 @@ def openers(rows: WorkingSet, session: Session) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for link in chain(rows, session):
         found[link.opened_by] = None
-        agent = rows.get(Agent, link.agent_id)
-        if agent is not None and not link.token_sha256:  # Opened by the agent's key, for its use.
-            found[agent.created_by] = None
+        if not link.token_sha256:  # Opened by the agent's key, for its use.
+            found[rows.the(Agent, link.agent_id).created_by] = None
     return tuple(found)
 
 
