@@ -367,7 +367,7 @@ def test_what_is_never_met_is_not_met_by_any_call_and_what_always_is_by_every_on
     ]
     if any(each.never for each in whole):
         assert told is not True
-    elif whole:
+    elif whole and len(tree) <= 2:  # Of two bounds of one leaf the other may still not be met.
         assert told is not False
 
 
