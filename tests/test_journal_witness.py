@@ -351,3 +351,24 @@ async def test_a_head_that_is_seen_while_the_file_rests_is_kept_when_the_rest_is
                 while CheckpointFile(path).kept(TENANT) != (size, ROOT):  # noqa: ASYNC110 - no event tells what a file holds.
                     await asyncio.sleep(0)
         await witness.flush()
+
+
+@run_async
+async def test_a_head_that_could_not_be_kept_is_tried_again_after_a_rest_but_not_while_somebody_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "missing folder"
+    with pytest.MonkeyPatch.context() as limits:
+        limits.setattr(witness_module, "WRITE_PAUSE_SECONDS", 0.01)
+        witness = CheckpointFile(folder / "checkpoint")
+        witness.saw(TENANT, SIGNER.checkpoint(TENANT, 1, ROOT))
+        async with asyncio.timeout(10):
+            while not caplog.records:  # noqa: ASYNC110 - no event tells that a write failed.
+                await asyncio.sleep(0)
+            folder.mkdir()
+            while CheckpointFile(folder / "checkpoint").kept(TENANT) != (1, ROOT):  # noqa: ASYNC110 - nor what a file holds.
+                await asyncio.sleep(0)
+            shutil.rmtree(folder)
+            for size in (2, 3):
+                witness.saw(TENANT, SIGNER.checkpoint(TENANT, size, ROOT))
+                await witness.flush()

@@ -48,7 +48,8 @@ def _lines_of(struct: type[msgspec.Struct]) -> Iterator[str]:
     listed = " listed" if getattr(struct, "LISTED", False) else ""
     sparing = " without defaults" if struct.__struct_config__.omit_defaults else ""
     strict = " strict" if struct.__struct_config__.forbid_unknown_fields else ""
-    yield f"{tag or struct.__name__}{_table_of(struct)}{listed}{sparing}{strict}"
+    bare = " as a list" if struct.__struct_config__.array_like else ""
+    yield f"{tag or struct.__name__}{_table_of(struct)}{listed}{sparing}{strict}{bare}"
     for field in msgspec.structs.fields(struct):
         if field.default is not msgspec.NODEFAULT:
             default = field.default

@@ -169,7 +169,9 @@ def test_every_small_pair_of_sizes_is_proved_consistent(stored: Stored) -> None:
 
 
 def test_an_empty_log_is_consistent_with_any_other() -> None:
-    assert verify_consistency(0, 5, (EMPTY_ROOT, LEAVES[0]), [])
+    nothing = hashlib.sha256(b"").digest()  # RFC 6962, section 2.1.
+    assert Tree().root() == nothing
+    assert verify_consistency(0, 5, (nothing, LEAVES[0]), [])
     assert not verify_consistency(0, 5, (LEAVES[1], LEAVES[0]), [])
     assert not verify_consistency(2, 1, (LEAVES[1], LEAVES[0]), [])
     assert not verify_inclusion(LEAVES[0], 0, 0, [], LEAVES[0])

@@ -40,7 +40,7 @@ SLOW = re.compile("postgres|every_engine_tells_the_same_story")  # It needs both
 # The laws that take most of the time. Of a constant, which meets every test if it survives, they are not asked: so it
 # may be called a survivor though one of them would notice, never killed though none does.
 LONG = re.compile(
-    r"test_(laws|policy_interpreted|policy_replay|tree)\.py"
+    r"test_(laws|policy_interpreted|policy_replay)\.py|test_tree\.py::test_(?!an_empty_log)"
     "|test_a_condition_that_implies_another|test_what_is_never_met|test_no_other_text_is_money"
 )
 
