@@ -35,7 +35,7 @@ peers: setup $(OUTSIDE)/.ready
 faults: setup
 	$(BIN)/pytest tests/faults --every-fault -n 2 -o timeout=600
 
-# Break every rule in every small way: a law or test must notice, or docs/mutants.md say why none does. Most of an hour.
+# Break every rule in every small way: a law or test must notice, or docs/mutants.md say why none does. Half an hour.
 mutants: setup
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m mutants
 
