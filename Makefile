@@ -49,7 +49,7 @@ bench: setup
 	$(BIN)/python bench/rest.py
 	$(BIN)/python bench/webhooks.py
 	$(BIN)/python bench/growth.py
-	$(BIN)/python bench/growth.py postgres 1000 100000
+	$(BIN)/python bench/growth.py postgres
 	$(BIN)/python bench/approvals.py
 	$(BIN)/python bench/approvals.py postgres
 
