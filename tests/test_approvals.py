@@ -288,6 +288,23 @@ def test_rules_are_listed_and_removed(haldir: Haldir) -> None:
     assert haldir.get("/v1/approvals/rules").body["count"] == before["count"]
 
 
+def test_what_other_rules_made_worthless_is_not_decided_and_says_what_to_do(haldir: Haldir, session: Any) -> None:
+    approval_id = held(haldir, session)
+    rule = haldir.post("/v1/approvals/rules", {"type": "spend_over", "threshold": 900}).body["rule_id"]
+    for answer in (approve(haldir, approval_id), deny(haldir, approval_id)):
+        assert refused(answer, 409, "approval_outdated")
+        assert "rules changed" in answer.body["error"]
+        assert "sent again" in answer.body["hint"]
+    assert haldir.get(f"/v1/approvals/{approval_id}").body["status"] == "pending"
+    entries = haldir.get("/v1/audit?kind=approval.decide&limit=2").body["entries"]
+    assert [entry["code"] for entry in entries] == ["approval_outdated"] * 2
+    again = held(haldir, session)
+    assert again != approval_id
+    assert approve(haldir, again).status == 200
+    assert pay(haldir, session).status == 200
+    haldir.delete(f"/v1/approvals/rules/{rule}")
+
+
 def test_unknown_decided_and_foreign_approvals_are_what_published_clients_expect(haldir: Haldir, session: Any) -> None:
     assert refused(haldir.get("/v1/approvals/apr_unknown"), 404, "not_found")
     for decide in (approve, deny):

@@ -2,9 +2,10 @@
 
 from typing import final
 
+from haldir.faces.minute_counts import MinuteCounts, Who
 from haldir.faces.web.visits import Visit, Visitor, Visits
 from haldir.gate.visit_commands import BeginVisit, EndVisit
-from haldir.kernel.clock import MINUTE, SECOND, Clock
+from haldir.kernel.clock import Clock
 from haldir.kernel.errors import Forbidden, RateLimited, Unauthenticated
 from haldir.kernel.ids import KEY_PREFIX_CHARS
 from haldir.operations.authenticate import authorize, identify
@@ -13,7 +14,7 @@ from haldir.operations.context import Context
 from haldir.operations.outcomes import allowed
 
 FAILURES_PER_MINUTE = 10  # With keys of one prefix from one address: who types wrong does so three times.
-FAILERS_MAX = 10_000  # Addresses and prefixes counted in one minute; beyond that the first are forgotten.
+FAILERS_MAX = 10_000  # Addresses and prefixes that are counted at once.
 
 
 @final
@@ -51,27 +52,20 @@ class SignIn:
 
 
 class Failures:
-    """Counts failures in whole minutes of the clock.
+    """Counts failures by address and prefix.
 
-    By address and prefix: whoever guesses is stopped, and cannot keep others out, even from behind the same proxy.
+    Whoever guesses is stopped, and cannot keep others out, even from behind the same proxy.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._minute = clock, 0
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts = MinuteCounts(clock, FAILERS_MAX)
 
-    def check(self, failing: tuple[str, str]) -> None:
+    def check(self, failing: Who) -> None:
         """Raise RateLimited if there were too many failures of this kind in this minute."""
-        now = self._clock()
-        if now // MINUTE != self._minute:
-            self._minute = now // MINUTE
-            self._counts.clear()
-        if self._counts.get(failing, 0) >= FAILURES_PER_MINUTE:
-            seconds = max(1, (MINUTE - now % MINUTE) // SECOND)
+        if self._counts.of(failing) >= FAILURES_PER_MINUTE:
+            seconds = self._counts.seconds_left()
             message = f"Too many keys like this one failed. Try again in {seconds} seconds."
             raise RateLimited(message, FAILURES_PER_MINUTE, "minute", seconds)
 
-    def count(self, failing: tuple[str, str]) -> None:
-        if len(self._counts) >= FAILERS_MAX:
-            self._counts.pop(next(iter(self._counts)))
-        self._counts[failing] = self._counts.get(failing, 0) + 1
+    def count(self, failing: Who) -> None:
+        self._counts.add(failing)
